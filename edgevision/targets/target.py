@@ -1,0 +1,137 @@
+"""What a target is, and how the targets of this package are found.
+
+A target is a frozen dataclass whose fields are its options. It is typed structurally: no base class.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+__all__ = ["Artifact", "Precision", "Proof", "Runner", "Target", "TargetEntry", "TensorInfo", "WhyNot", "targets"]
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhyNot:
+    """Why a target (or a part of it) cannot be used on this machine, and the mend."""
+
+    reason: str
+    mend: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorInfo:
+    """Name, dims (None where dynamic) and numpy dtype name of a model input or output."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Evidence about an artifact that could not be run itself (manifest key `proofs`)."""
+
+    what: str
+    against: str
+    samples: int
+    max_abs_over_std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """What a build left in the bundle's folder.
+
+    Attributes:
+        path: the file or folder the runtime loads.
+        runnable: whether this machine can run it; False gives the status `built, not run`.
+        notes: what a reader of the manifest should know (one sentence each).
+        proofs: evidence gathered while building.
+        extra: files beside `path`, e.g. `engine.json`.
+    """
+
+    path: Path
+    runnable: bool
+    notes: Sequence[str] = ()
+    proofs: Sequence[Proof] = ()
+    extra: Sequence[Path] = ()
+
+
+class Runner(Protocol):
+    """A loaded artifact. Calling it runs the model once; use it as a context manager to free the runtime."""
+
+    inputs: Sequence[TensorInfo]
+    outputs: Sequence[TensorInfo]
+
+    def __call__(self, feeds: Array | Mapping[str, Array]) -> list[Array]: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Target(Protocol):
+    """A runtime with its options. Instances are frozen dataclasses; `options` in the manifest are their fields."""
+
+    def why_not(self) -> WhyNot | None:
+        """None when `build` can work here; must not import the runtime to find out more than it needs."""
+        ...
+
+    def build(self, model: ir.Model, folder: Path) -> Artifact:
+        """Compile `model` (custom nodes carry canonical bodies) into `folder`. Never changes `model`."""
+        ...
+
+    def load(self, path: Path) -> Runner:
+        """Open the built artifact at `path`; TargetError when this machine cannot."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetEntry:
+    """A target as the registry knows it.
+
+    Attributes:
+        name: as typed after `--target`.
+        summary: one line for `edgevision targets`.
+        create: the dataclass; its keyword arguments are the target's options.
+        package: import name of the runtime, checked without importing it.
+        extra: the pip extra that installs it, empty when it comes with the core.
+    """
+
+    name: str
+    summary: str
+    create: Any
+    package: str
+    extra: str = ""
+    precisions: tuple[Precision, ...] = field(default=("fp32",))
+
+
+@cache
+def targets() -> Mapping[str, TargetEntry]:
+    """All targets by name. Target modules import their runtime only inside functions, so this is cheap."""
+    package = import_module("edgevision.targets")
+    found: dict[str, TargetEntry] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        entry = getattr(import_module(f"edgevision.targets.{info.name}"), "TARGET", None)
+        if entry is None:
+            continue
+        if entry.name in found:
+            raise RuntimeError(f"two targets are named {entry.name}")
+        found[entry.name] = entry
+    return found

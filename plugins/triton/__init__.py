@@ -1,0 +1,1 @@
+"""Triton kernels, one file per operator, with the operator's name."""
