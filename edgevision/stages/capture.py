@@ -133,10 +133,26 @@ def _tidy(model: ir.Model, loaded: Loaded) -> None:
     classifier = (loaded.info.preprocess or {}).get("task") == "classification"
     for index, value in enumerate(outputs):
         value.name = ("logits" if classifier else "output") if len(outputs) == 1 else f"output_{index}"
+    _name_batch(model)
     model.metadata_props.clear()
     model.doc_string = None
     model.producer_name = "edgevision"
     tidy(model)
+
+
+def _name_batch(model: ir.Model) -> None:
+    """Call the one symbolic dimension `batch` wherever torch gave it a number of its own."""
+    import onnx_ir
+
+    values = [*model.graph.inputs, *(v for node in model.graph.all_nodes() for v in node.outputs)]
+    for value in values:
+        if value.shape is not None and any(not isinstance(d, int) for d in value.shape):
+            value.shape = onnx_ir.Shape([d if isinstance(d, int) else _batch_dim(d) for d in value.shape])
+
+
+def _batch_dim(dim: ir.SymbolicDim) -> str | None:
+    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed.
+    return "batch" if dim.value is not None and dim.value.isidentifier() else None
 
 
 @contextmanager
