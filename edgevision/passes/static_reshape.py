@@ -26,7 +26,9 @@ def make_reshapes_static(model: ir.Model) -> bool:
             continue
         name = f"{node.outputs[0].name}_shape"
         constant = ir.tensor(np.array(dims, dtype=np.int64), name=name)
-        value = ir.Value(name=name, shape=ir.Shape([len(dims)]), type=ir.TensorType(ir.DataType.INT64), const_value=constant)
+        value = ir.Value(
+            name=name, shape=ir.Shape([len(dims)]), type=ir.TensorType(ir.DataType.INT64), const_value=constant
+        )
         model.graph.initializers[name] = value
         node.replace_input_with(1, value)
         node.attributes.pop("allowzero", None)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.optimizer import fold_constants
 
+from edgevision.passes.split_constants import split_constants
 from edgevision.passes.static_reshape import make_reshapes_static
 
 __all__ = ["tidy"]
@@ -18,8 +19,9 @@ __all__ = ["tidy"]
 #: A folded constant may be this many elements: any weight of any model, but not a whole feature map of ones.
 _LARGEST_FOLD = 64 * 2**20
 
+_LIFT = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)
 _CLEAN = ir.passes.Sequential(
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    _LIFT,
     common.IdentityEliminationPass(),
     common.CommonSubexpressionEliminationPass(),
     common.RemoveUnusedNodesPass(),
@@ -32,13 +34,15 @@ def tidy(model: ir.Model) -> bool:
     """Tidy `model` in place; returns whether anything changed."""
     changed = False
     for _ in range(4):  # each round may open work for the next; graphs settle in two or three
+        _LIFT(model)
+        split = split_constants(model)
         folded = fold_constants(
             model, onnx_shape_inference=True, input_size_limit=_LARGEST_FOLD, output_size_limit=_LARGEST_FOLD
         )
         lifted = _CLEAN(model).modified
         merged = _merge_integer_constants(model)
         reshaped = make_reshapes_static(model)
-        if not (folded.modified or lifted or merged or reshaped):
+        if not (split or folded.modified or lifted or merged or reshaped):
             break
         changed = True
     return changed

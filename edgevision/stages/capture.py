@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ OPSET = 20
 class CaptureOptions:
     """How to capture: the batch (dynamic when it is a range) and the ONNX opset."""
 
-    batch: Batch = Batch()
+    batch: Batch = field(default_factory=Batch)
     opset: int = OPSET
 
 
@@ -67,7 +67,7 @@ def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedPro
     try:
         with torch.no_grad():
             return torch.export.export(loaded.module, example, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # noqa: BLE001 - the user's forward may raise anything at all
+    except Exception as error:  # the user's forward may raise anything at all
         raise _capture_error(loaded, error) from error
 
 

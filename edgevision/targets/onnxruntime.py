@@ -102,7 +102,9 @@ class OrtRunner:
             self.session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         except _session_errors() as error:
             reason = str(error).strip().splitlines()[0]
-            raise TargetError(path.name, f"ONNX Runtime {ort.__version__} refuses it ({reason})", "see docs/errors.md") from error
+            raise TargetError(
+                path.name, f"ONNX Runtime {ort.__version__} refuses it ({reason})", "see docs/errors.md"
+            ) from error
         self.inputs: Sequence[TensorInfo] = tuple(_info(i) for i in self.session.get_inputs())
         self.outputs: Sequence[TensorInfo] = tuple(_info(o) for o in self.session.get_outputs())
 
