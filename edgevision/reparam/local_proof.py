@@ -120,7 +120,9 @@ class Conv(OpRun):  # type: ignore[misc]  # onnx is untyped
         groups = attributes.get("group") or 1
         pads = _explicit_pads(x.shape[2:], taps, strides, dilations, attributes)
         x = np.pad(x, [(0, 0), (0, 0), *zip(pads[:rank], pads[rank:], strict=True)])
-        sizes = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], taps, strides, dilations, strict=True)]
+        sizes = [
+            (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], taps, strides, dilations, strict=True)
+        ]
         kernel = np.moveaxis(w.reshape(groups, -1, w.shape[1], math.prod(taps)), 3, 0)
         y = np.zeros((x.shape[0], groups, kernel.shape[2], math.prod(sizes)), x.dtype)
         for tap, offset in enumerate(itertools.product(*(range(k) for k in taps))):
@@ -136,7 +138,11 @@ class Conv(OpRun):  # type: ignore[misc]  # onnx is untyped
 
 
 def _explicit_pads(
-    sizes: Sequence[int], taps: Sequence[int], strides: Sequence[int], dilations: Sequence[int], attributes: dict[str, Any]
+    sizes: Sequence[int],
+    taps: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    attributes: dict[str, Any],
 ) -> list[int]:
     auto = attributes.get("auto_pad") or "NOTSET"
     if not auto.startswith("SAME"):

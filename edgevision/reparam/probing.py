@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from edgevision.reparam.conv_kernel import ConvKernel
 from edgevision.reparam.linear_op import LinearOp
 
-__all__ = ["probe_of", "probe_size", "static_sizes"]
+__all__ = ["probe_of", "probe_sizes", "static_sizes"]
 
 _ROWS = 5  # samples of an operator without a spatial extent, enough for a standard deviation
 
@@ -26,12 +27,25 @@ def static_sizes(value: ir.Value) -> tuple[int, ...] | None:
     return tuple(size for size in sizes if isinstance(size, int)) if all(isinstance(s, int) for s in sizes) else None
 
 
-def probe_size(*, extent: int, pads: tuple[int, int], stride: int, true: int | None) -> int:
+def _probe_size(*, extent: int, pads: tuple[int, int], stride: int, true: int | None) -> int:
     """One spatial size of the probe for a kernel of `extent` taps, its gaps included."""
     least = max(extent - min(pads), extent - sum(pads), 1) + stride
     if true is None:
         return least + 1
     return min(true, least + (true - least) % stride)
+
+
+def probe_sizes(kernel: ConvKernel, true: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Spatial sizes of the map on which a kernel is proven; `true` are the graph's own, where known."""
+    return tuple(
+        _probe_size(
+            extent=kernel.extents[axis],
+            pads=(kernel.begin[axis], kernel.end[axis]),
+            stride=kernel.strides[axis],
+            true=None if true is None else true[axis],
+        )
+        for axis in range(len(kernel.taps))
+    )
 
 
 def probe_of(op: LinearOp) -> tuple[int, ...]:
@@ -51,7 +65,7 @@ def probe_of(op: LinearOp) -> tuple[int, ...]:
         1,
         op.inputs,
         *(
-            probe_size(
+            _probe_size(
                 extent=dilations[i] * (taps[i] - 1) + 1, pads=(pads[i], pads[rank + i]), stride=strides[i], true=true[i]
             )
             for i in range(rank)

@@ -32,11 +32,16 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Step:
-    """One new node; inputs are graph values, weights, or earlier steps."""
+    """One new node; inputs are graph values, weights, or earlier steps.
+
+    Attributes:
+        like: an old value of the shape this step's result has, where one is known.
+    """
 
     op_type: str
     inputs: tuple[ir.Value | Weights | Step, ...]
     attributes: Mapping[str, int | float | str | tuple[int, ...]] = field(default_factory=dict)
+    like: ir.Value | None = None
 
     def steps(self) -> Iterator[Step]:
         """This step and those it reads, each once, in an order that can be run."""
@@ -93,8 +98,8 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         result = output.name if step is rewrite.new else f"{output.name}_{len(nodes)}"
         node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
         node.outputs[0].name = result
-        if output.type is not None:
-            node.outputs[0].type = output.type
+        node.outputs[0].type = output.type
+        node.outputs[0].shape = None if step.like is None else step.like.shape
         values[id(step)] = node.outputs[0]
         nodes.append(node)
     ir.convenience.replace_nodes_and_values(graph, anchor, rewrite.old, nodes, [output], [nodes[-1].outputs[0]])

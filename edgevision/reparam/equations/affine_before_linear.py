@@ -61,9 +61,7 @@ def _match(before: ir.Node, node: ir.Node) -> Rewrite | None:
         shift = affine.shift.reshape(groups, 1, inputs, *taps)
         pushed = (op.kernel * shift).sum(axis=tuple(range(2, op.kernel.ndim))).reshape(-1)
         bias = pushed if bias is None else bias + pushed
-    moved = LinearOp(
-        nodes=op.nodes, x=affine.x, y=op.y, kernel=kernel, bias=bias, names=op.names, dtype=op.dtype
-    )
+    moved = LinearOp(nodes=op.nodes, x=affine.x, y=op.y, kernel=kernel, bias=bias, names=op.names, dtype=op.dtype)
     return Rewrite(
         equation=_NAME,
         old=(before, *op.nodes),
