@@ -118,9 +118,7 @@ class Recorder:
         self._names += 1
         return f"{self._prefix}{self._names}"
 
-    def _constant(
-        self, kind: str, value: tuple[int, ...] | float, make: Callable[[], ir.TensorProtocol]
-    ) -> ir.Value:
+    def _constant(self, kind: str, value: tuple[int, ...] | float, make: Callable[[], ir.TensorProtocol]) -> ir.Value:
         key = (kind, value)
         if key not in self._constants:
             self._constants[key] = self.op("Constant", value=make())
