@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -74,7 +74,7 @@ class Variant:
         task: "classification" or "super-resolution".
         forms: the forms that `create_model` can build, "training" first.
         input_size: height and width it was published at.
-        min_size: smallest height and width it accepts.
+        least_side: smallest height and width it accepts.
         params: trainable and fixed parameters of the training form.
         deploy_params: the same of the deploy form, where it is known.
         macs: published multiply-accumulates at `input_size`.
@@ -96,7 +96,7 @@ class Variant:
     forms: tuple[Form, ...]
     preprocessing: Preprocessing
     input_size: tuple[int, int]
-    min_size: int
+    least_side: int
     params: int
     tolerance: float
     config: Mapping[str, ConfigValue]
@@ -114,6 +114,11 @@ class Variant:
         if not isinstance(channels, int):
             raise TypeError(f"{self.name}: in_chans of the card is not an int")
         return (1, channels, *self.input_size)
+
+    @property
+    def preprocess(self) -> dict[str, object]:
+        """Task and preprocessing as a manifest holds them."""
+        return {"task": self.task, **asdict(self.preprocessing)}
 
 
 @cache
@@ -253,7 +258,7 @@ def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[
 
 def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
     """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
-    value = _converted(given, like)
+    value: ConfigValue | None = _converted(given, like)
     if value is None:
         raise UsageError(
             f"{model}({name}={given!r})",

@@ -95,7 +95,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: str = "weig
 
 
 def create_with_weights(
-    name: str, path: str | Path, *, key: str | None = None, overrides: Mapping[str, object] | None = None
+    name: str, path: str | Path, *, key: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[nn.Module, Form, Checkpoint]:
     """The network called `name` with the weights at `path`, in the form whose keys the file has.
 

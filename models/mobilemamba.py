@@ -109,7 +109,7 @@ class Mixer(nn.Module):
         self.proj = nn.Sequential(nn.ReLU(), conv_norm(channels, channels, gamma=0.0, deploy=deploy))
 
     def forward(self, x: Tensor) -> Tensor:
-        wide, near, rest = x.split(self.split, 1)
+        wide, near, rest = torch.split(x, self.split, 1)
         return self.proj(torch.cat([self.global_op(wide), self.local_op(near), rest], 1))
 
 
