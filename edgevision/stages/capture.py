@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,12 @@ OPSET = 20
 class CaptureOptions:
     """How to capture: the batch (dynamic when it is a range) and the ONNX opset."""
 
-    batch: Batch = Batch()
+    batch: Batch = field(default_factory=Batch)
     opset: int = OPSET
 
 
 def capture(loaded: Loaded, options: CaptureOptions) -> tuple[ir.Model, Record]:
-    """Capture the model's inference graph, custom operators as single nodes without bodies.
+    """Capture the model's inference graph; custom operators are single nodes with their bodies attached.
 
     Raises:
         GraphError: the model cannot be captured; names the line of the user's code where it stopped.
@@ -67,7 +67,7 @@ def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedPro
     try:
         with torch.no_grad():
             return torch.export.export(loaded.module, example, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # noqa: BLE001 - the user's forward may raise anything at all
+    except Exception as error:  # the user's forward may raise anything at all
         raise _capture_error(loaded, error) from error
 
 
@@ -120,6 +120,7 @@ def _torch_overload(qualified: str) -> Any:
 
 def _tidy(model: ir.Model, loaded: Loaded) -> None:
     """Name inputs and outputs, drop source paths from the metadata, fold what is constant, drop what is unused."""
+    from edgevision.passes.attach_bodies import attach_bodies
     from edgevision.passes.tidy import tidy
 
     for node in model.graph.all_nodes():
@@ -133,10 +134,27 @@ def _tidy(model: ir.Model, loaded: Loaded) -> None:
     classifier = (loaded.info.preprocess or {}).get("task") == "classification"
     for index, value in enumerate(outputs):
         value.name = ("logits" if classifier else "output") if len(outputs) == 1 else f"output_{index}"
+    _name_batch(model)
     model.metadata_props.clear()
     model.doc_string = None
     model.producer_name = "edgevision"
     tidy(model)
+    attach_bodies(model)
+
+
+def _name_batch(model: ir.Model) -> None:
+    """Call the one symbolic dimension `batch` wherever torch gave it a number of its own."""
+    import onnx_ir
+
+    values = [*model.graph.inputs, *(v for node in model.graph.all_nodes() for v in node.outputs)]
+    for value in values:
+        if value.shape is not None and any(not isinstance(d, int) for d in value.shape):
+            value.shape = onnx_ir.Shape([d if isinstance(d, int) else _batch_dim(d) for d in value.shape])
+
+
+def _batch_dim(dim: ir.SymbolicDim) -> str | None:
+    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed.
+    return "batch" if dim.value is not None and dim.value.isidentifier() else None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import ModelError, TargetError, UsageError
+from edgevision.manifest import as_json
 from edgevision.spec import FactoryModel, TimmModel, ZooModel
 
 if TYPE_CHECKING:
@@ -67,14 +68,14 @@ def _from_zoo(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | N
 
     variant = find_variant(name)
     module = create_model(name, **arguments)
-    channels = int(arguments.get("in_chans", variant.config.get("in_chans", 3)))
+    channels = arguments.get("in_chans", variant.input_shape[1])
     return Created(
         module=module,
         family=variant.family,
         name=variant.name,
         inputs=(InputSpec(name="image", shape=(channels, *(size or variant.input_size))),),
-        preprocess=variant.preprocess,
-        least_side=variant.least_side,
+        preprocess={"task": variant.task, **as_json(variant.preprocessing)},
+        least_side=variant.min_size,
     )
 
 
@@ -116,7 +117,9 @@ def _from_factory(
     except TypeError as error:
         raise UsageError(label, f"calling it failed ({error})", "give what it needs with --model-arg K=V") from error
     if not isinstance(module, nn.Module):
-        raise ModelError(label, f"it returned {type(module).__name__}, not a torch.nn.Module", "return the module itself")
+        raise ModelError(
+            label, f"it returned {type(module).__name__}, not a torch.nn.Module", "return the module itself"
+        )
     return Created(
         module=module,
         family=module_name,
@@ -134,9 +137,13 @@ def _find_factory(module_name: str, factory_name: str, label: str) -> Any:
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except ModuleNotFoundError as error:
-        raise ModelError(label, f"no module named {error.name}", "run from the folder that holds it, or set PYTHONPATH") from error
+        raise ModelError(
+            label, f"no module named {error.name}", "run from the folder that holds it, or set PYTHONPATH"
+        ) from error
     except AttributeError as error:
-        raise ModelError(label, f"the module has no {factory_name}", "name a function that returns the model") from error
+        raise ModelError(
+            label, f"the module has no {factory_name}", "name a function that returns the model"
+        ) from error
     if not callable(factory):
         raise ModelError(label, "it is not callable", "name a function that returns the model")
     return factory

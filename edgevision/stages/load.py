@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import UsageError
-from edgevision.hashing import file_sha256, state_sha256
+from edgevision.hashing import state_sha256
 from edgevision.manifest import ModelInfo, Record
 from edgevision.spec import FactoryModel, TimmModel, ZooModel
 from edgevision.stages.create import Created, InputSpec, create
@@ -42,12 +42,23 @@ class LoadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A model ready to be captured. `cacheable` is False for code that our own source hash does not cover."""
+    """A model ready to be captured.
+
+    Attributes:
+        module: in eval mode.
+        info: what the manifest says of it.
+        inputs: its inputs, in the order of `forward`.
+        digest: sha256 of its state.
+        identity: what, besides the state, decides its graph: the name and the arguments it was made with.
+        cacheable: False for code that our own source hash does not cover.
+        warnings: what the user must be told.
+    """
 
     module: nn.Module
     info: ModelInfo
     inputs: tuple[InputSpec, ...]
     digest: str
+    identity: str
     cacheable: bool
     warnings: tuple[str, ...] = ()
 
@@ -69,48 +80,72 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
     watch = Stopwatch("load")
     made = create(spec, options.model_args, options.input_size)
     _check_inputs(made)
-    source, key, file_digest, warnings = _give_weights(spec, made, options)
-    made.module.eval()
-    digest = state_sha256(made.module.state_dict())
+    weights = _give_weights(spec, made, options)
+    module = weights.module.eval()
+    digest = state_sha256(module.state_dict())
     info = ModelInfo(
         name=made.family,
         variant=made.name,
-        params=sum(p.numel() for p in made.module.parameters()),
+        params=sum(p.numel() for p in module.parameters()),
         input_shape=("batch", *made.inputs[0].shape),
-        weights={"source": source, "key": key, "sha256": file_digest or digest},
+        weights={"source": weights.source, "key": weights.key, "sha256": weights.sha256 or digest},
         preprocess=made.preprocess,
     )
     loaded = Loaded(
-        module=made.module,
+        module=module,
         info=info,
         inputs=made.inputs,
         digest=digest,
+        identity=f"{made.family}/{made.name} {weights.source} {sorted(options.model_args.items())}",
         cacheable=not isinstance(spec, FactoryModel),
-        warnings=warnings,
+        warnings=weights.warnings,
     )
-    return loaded, watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=warnings)
+    return loaded, watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=weights.warnings)
 
 
-def _give_weights(
-    spec: ZooModel | TimmModel | FactoryModel, made: Created, options: LoadOptions
-) -> tuple[str, str | None, str | None, tuple[str, ...]]:
-    """Weights from the file, or random ones. Returns (source, key, sha256 of the file, warnings)."""
-    from edgevision.weights import load_checkpoint, load_into, randomise_
+@dataclass(frozen=True, kw_only=True)
+class _Weighted:
+    """A module with its weights, and where they came from."""
 
+    module: nn.Module
+    source: str
+    key: str | None = None
+    sha256: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _give_weights(spec: ZooModel | TimmModel | FactoryModel, made: Created, options: LoadOptions) -> _Weighted:
+    """Weights from the file, the factory's own, or random ones; a zoo model may change its form to fit the file."""
     if options.weights is not None:
-        state = load_checkpoint(options.weights, options.weights_key)
-        load_into(made.module, state)
-        return options.weights.name, options.weights_key, file_sha256(options.weights), ()
+        return _weights_from_file(spec, made, options.weights, options)
     if options.weights_key is not None:
         raise UsageError("--weights-key", "it needs --weights", "name the checkpoint file")
     if isinstance(spec, FactoryModel):
-        return "the factory's own", None, None, ()
+        return _Weighted(module=made.module, source="the factory's own")
+    from edgevision.random_weights import randomise_
+
     randomise_(made.module, options.seed)
     warning = (
         f"random weights (seed {options.seed}, norm statistics randomised): good for speed and parity, "
         "its answers mean nothing; give --weights for a trained model"
     )
-    return f"random, seed {options.seed}", None, None, (warning,)
+    return _Weighted(module=made.module, source=f"random, seed {options.seed}", warnings=(warning,))
+
+
+def _weights_from_file(
+    spec: ZooModel | TimmModel | FactoryModel, made: Created, path: Path, options: LoadOptions
+) -> _Weighted:
+    from edgevision.weights import create_with_weights, load_into, read_checkpoint
+
+    if isinstance(spec, ZooModel):
+        module, form, checkpoint = create_with_weights(
+            spec.name, path, key=options.weights_key, overrides=options.model_args
+        )
+        source = f"{path.name} ({form} form)"
+    else:
+        module, checkpoint, source = made.module, read_checkpoint(path, options.weights_key), path.name
+        load_into(module, checkpoint.state, str(path))
+    return _Weighted(module=module, source=source, key=checkpoint.key, sha256=checkpoint.sha256)
 
 
 def _check_inputs(made: Created) -> None:

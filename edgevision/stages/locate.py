@@ -16,7 +16,6 @@ from edgevision.proof import difference
 from edgevision.stages.samples import Array, run_graph
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 __all__ = ["first_diverging_module", "first_diverging_tensor"]
@@ -91,9 +90,7 @@ def _module_outputs(module: nn.Module, feed: Mapping[str, Array], wanted: set[st
     return found
 
 
-def _run_with_outputs(
-    model: ir.Model, values: list[ir.Value], feed: Mapping[str, Array], folder: Path
-) -> list[Array]:
+def _run_with_outputs(model: ir.Model, values: list[ir.Value], feed: Mapping[str, Array], folder: Path) -> list[Array]:
     """Run the graph with `values` as its outputs. The graph's own outputs are put back."""
     own = list(model.graph.outputs)
     model.graph.outputs[:] = values

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from edgevision.stages.load import Loaded
 
-__all__ = ["Array", "Samples", "compare_runner", "read_samples", "run_graph", "samples_of_graph", "samples_of_module", "worst_over"]
+__all__ = [
+    "Array",
+    "Samples",
+    "compare_runner",
+    "read_samples",
+    "run_graph",
+    "samples_of_graph",
+    "samples_of_module",
+    "worst_over",
+]
 
 Array = NDArray[Any]
 
@@ -52,7 +61,9 @@ def read_samples(path: Path, reference: str) -> Samples:
             count = sum(k.startswith("output.") for k in arrays)
             outputs = [arrays[f"output.{i}"] for i in range(count)]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(str(path), f"the bundle's sample cannot be read ({error})", "export the bundle again") from error
+        raise DataError(
+            str(path), f"the bundle's sample cannot be read ({error})", "export the bundle again"
+        ) from error
     return Samples(feeds=(feeds,), outputs=(outputs,), reference=reference)
 
 

@@ -56,9 +56,7 @@ def _idwt(x: Tensor, filters: Tensor, *, mode: str = "zero", crop: Sequence[int]
     _check(x, filters, mode, crop)
     C, k = x.shape[1], filters.shape[-1]
     border = synthesis(x.shape[3], k, mode)
-    y = conv_transpose2d(
-        _continued(x, border.wrap), per_channel(filters, C), stride=2, padding=border.pad, groups=C
-    )
+    y = conv_transpose2d(_continued(x, border.wrap), per_channel(filters, C), stride=2, padding=border.pad, groups=C)
     return y[:, :, : y.shape[2] - crop[0], : y.shape[3] - crop[1]].contiguous()
 
 
