@@ -35,7 +35,7 @@ __all__ = [
     "variants",
 ]
 
-ConfigValue = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
 Form = Literal["training", "deploy"]
 
 
@@ -224,7 +224,11 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return {key: _as_tuple(value) for key, value in table.items()}
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
 
 
 def _architecture(variant: Variant) -> Any:

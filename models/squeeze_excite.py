@@ -10,14 +10,14 @@ __all__ = ["SqueezeExcite"]
 
 
 class SqueezeExcite(nn.Module):
-    """x * sigmoid(fc2(relu(fc1(mean_HW x)))), both 1x1 convolutions with bias."""
+    """x * sigmoid(up(relu(down(mean_HW x)))), two 1x1 convolutions with bias; `names` are their keys, down first."""
 
-    def __init__(self, channels: int, reduced: int) -> None:
+    def __init__(self, channels: int, reduced: int, *, names: tuple[str, str]) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, reduced, 1)
-        self.fc2 = nn.Conv2d(reduced, channels, 1)
+        self.names = names
+        self.add_module(names[0], nn.Conv2d(channels, reduced, 1))
+        self.add_module(names[1], nn.Conv2d(reduced, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> the same shape."""
-        gate = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
-        return x * torch.sigmoid(gate)
+        down, up = (self.get_submodule(name) for name in self.names)
+        return x * torch.sigmoid(up(F.relu(down(x.mean((2, 3), keepdim=True)))))

@@ -10,21 +10,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from edgevision.models.conv_norm import conv_norm
 from torch import Tensor, nn
 
+from edgevision.models.channel_norm import ChannelLayerNorm
+from edgevision.models.conv_norm import conv_norm
 from edgevision.ops.dwt import dwt
 from edgevision.ops.idwt import idwt
 from edgevision.ops.selective_scan import selective_scan
 
 __all__ = ["BidirectionalScan", "WaveletMixer"]
-
-
-class ChannelLayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of [B, C, L]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class BidirectionalScan(nn.Module):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import edgevision.models.wavelet_scan as wavelet_scan
 import pytest
 import torch
-from edgevision.models.mobilemamba import nearest_multiple_of_16
 from torch import Tensor, nn
 
+import edgevision.models.wavelet_scan as wavelet_scan
+from edgevision.models.mobilemamba import nearest_multiple_of_16
 from edgevision.proof import difference
 from edgevision.registry import create_model, find_variant
 from edgevision.weights import randomise_
