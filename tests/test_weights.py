@@ -178,3 +178,17 @@ def test_random_weights_leave_structure_alone() -> None:
     randomise_(model, seed=0)
     kept = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
     assert {k.rpartition(".")[2] for k in kept} == {"wt_filter", "iwt_filter", "num_batches_tracked"}
+
+
+def test_statistics_measured_on_an_example_keep_a_deep_network_awake() -> None:
+    """Gates of one half kill the signal under blind statistics; measured ones let the answer depend on the image."""
+    images = torch.randn((4, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    spread = []
+    for example in ((), (images,)):
+        model = create_model("eca_mobilenetv2")
+        randomise_(model, seed=0, example=example)
+        with torch.no_grad():
+            logits = model(images)
+        spread.append(float((logits[0] - logits[1]).abs().max() / logits.std()))
+    assert spread[0] < 1e-4
+    assert spread[1] > 0.3

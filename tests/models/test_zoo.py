@@ -76,7 +76,8 @@ def test_outputs_are_the_official_ones(variant: Variant, golden: ModuleType, rea
     with torch.no_grad():
         first, second = model(normal(golden, key, shape)), model(normal(golden, f"{key}:second", shape))
     check(golden.compare(fixture["logits"], first), variant.tolerance)
-    check(golden.compare(fixture["logits"]["delta"], second - first), 1e-3)
+    if fixture["logits"]["delta"]["std"] > 100 * fixture["logits"]["fp64_maxabs"]:  # else it is rounding noise
+        check(golden.compare(fixture["logits"]["delta"], second - first), 1e-3)
     if "bn2d_train" in fixture:
         golden.fill_(model)
         for module in model.modules():
@@ -140,7 +141,9 @@ def test_one_step_lowers_a_loss(variant: Variant) -> None:
 def random_model(variant: Variant) -> nn.Module:
     require(variant)
     model = create_model(variant.name)
-    randomise_(model, seed=0)
+    size = 2 * variant.least_side
+    example = torch.randn((4, variant.input_shape[1], size, size), generator=torch.Generator().manual_seed(2))
+    randomise_(model, seed=0, example=(example,))
     return model
 
 
