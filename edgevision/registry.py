@@ -80,7 +80,7 @@ class Variant:
         macs: published multiply-accumulates at `input_size`.
         top1: published ImageNet top-1, in percent.
         tolerance: bound of max_abs_over_std against the official network.
-        golden: name of its fixture, whether or not the fixture is at hand.
+        golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
         requires: packages beyond the core that the architecture imports.
         config: every field of the architecture's `Config`.
     """
@@ -104,6 +104,7 @@ class Variant:
     macs: int | None = None
     top1: float | None = None
     golden: str | None = None
+    deploy_golden: str | None = None
     weights: Weights | None = None
     requires: tuple[str, ...] = ()
 
