@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["SqueezeExcite"]
+__all__ = ["LinearSqueezeExcite", "SqueezeExcite"]
 
 
 class SqueezeExcite(nn.Module):
@@ -21,3 +21,15 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         down, up = (self.get_submodule(name) for name in self.names)
         return x * torch.sigmoid(up(F.relu(down(x.mean((2, 3), keepdim=True)))))
+
+
+class LinearSqueezeExcite(nn.Module):
+    """x * sigmoid(W2 relu(W1 mean_HW x)), linear layers without bias under the keys `fc.0` and `fc.2`."""
+
+    def __init__(self, channels: int, reduced: int) -> None:
+        super().__init__()
+        down, up = nn.Linear(channels, reduced, bias=False), nn.Linear(reduced, channels, bias=False)
+        self.fc = nn.Sequential(down, nn.ReLU(), up, nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.fc(x.mean((2, 3)))[:, :, None, None]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import cycle, islice, pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgevision.models.channel_norm import ChannelLayerNorm
 from edgevision.models.dilated_reparam import DilatedReparamBlock
+from edgevision.models.pointwise_linear import PointwiseLinear
 from edgevision.models.squeeze_excite import SqueezeExcite
 from edgevision.models.stochastic_depth import DropPath, drop_rates
 
@@ -47,13 +47,6 @@ class Config:
 def build(config: Config, *, deploy: bool = False) -> UniRepLKNet:
     """The network of `config`."""
     return UniRepLKNet(config, deploy=deploy)
-
-
-class PointwiseLinear(nn.Linear):
-    """A linear layer over the channels of [B, C, H, W]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight[:, :, None, None], self.bias)
 
 
 class GlobalResponseNorm(nn.Module):

@@ -1,4 +1,4 @@
-"""CFSR: the merged form has its fixture, the training form merges into it, published weights and ONNX file agree.
+"""CFSR: the merged form has its fixture, the training form merges into it, published weights and ONNX file agree."""
 
 from __future__ import annotations
 
