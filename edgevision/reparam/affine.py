@@ -73,10 +73,8 @@ def read_affine(node: ir.Node, axis: ChannelAxis) -> Affine | None:
     ones, zeros = np.ones(axis.channels), np.zeros(axis.channels)
     if node.op_type == "Neg":
         return Affine(node=node, x=x, y=node.outputs[0], scale=-ones, shift=zeros)
-    first, second = node.inputs
-    swapped = second is x
-    constant = first if swapped else second
-    assert constant is not None  # affine_input saw two inputs, one of them x
+    swapped = node.inputs[1] is x
+    constant = next(value for value in node.inputs if value is not None and value is not x)
     numbers = _per_channel(weight_array(constant), axis)
     if numbers is None:
         return None

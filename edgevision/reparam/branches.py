@@ -63,12 +63,12 @@ def map_read_by(leaf: Leaf) -> ir.Value | None:
 
 def read_kernel(value: ir.Value, source: ir.Value, axis: ChannelAxis) -> ConvKernel | None:
     """What turns `source`, whose channels lie along `axis`, into `value`: a kernel, or None where it is not one."""
-    assert axis.rank is not None  # the caller knows the map's rank from its shape or from a convolution
-    spatial = axis.rank - 2
+    spatial = -axis.from_end - 1
     if value is source:
         return per_channel_kernel(np.ones(axis.channels), np.zeros(axis.channels), spatial)
     node = value.producer()
-    assert node is not None  # the leaf reads `source` through it
+    if node is None:
+        return None
     if node.op_type == "AveragePool":
         return read_average_pool(node, axis.channels)
     if node.op_type == "Conv":
@@ -108,13 +108,16 @@ def _adds(node: ir.Node) -> bool:
 def _absorbed(node: ir.Node) -> bool:
     """Whether the node's result is only an operand of a larger sum."""
     result = node.outputs[0]
-    uses = result.uses()
-    return not result.is_graph_output() and len(uses) == 1 and uses[0].node.graph is node.graph and _adds(uses[0].node)
+    if result.is_graph_output() or len(result.uses()) != 1:
+        return False
+    (use,) = result.uses()
+    return use.node.graph is node.graph and _adds(use.node)
 
 
 def _collect(node: ir.Node, negative: bool, nodes: list[ir.Node], leaves: list[Leaf]) -> None:
     for position, value in enumerate(node.inputs):
-        assert value is not None  # _adds has checked
+        if value is None:  # never: `_adds` has looked
+            continue
         sign = negative ^ (node.op_type == "Sub" and position == 1)
         producer = value.producer()
         if producer is not None and _adds(producer) and _absorbed(producer):

@@ -49,12 +49,12 @@ class LinearOp:
     @property
     def inputs(self) -> int:
         """Channels read."""
-        return self.kernel.shape[0] * self.kernel.shape[2]
+        return int(self.kernel.shape[0] * self.kernel.shape[2])
 
     @property
     def outputs(self) -> int:
         """Channels written."""
-        return self.kernel.shape[0] * self.kernel.shape[1]
+        return int(self.kernel.shape[0] * self.kernel.shape[1])
 
     def axis(self, *, output: bool) -> ChannelAxis:
         """Where the channels of the operator's output or input lie."""
@@ -156,9 +156,9 @@ def _to_kernel(node: ir.Node, weight: Floats) -> Floats:
         return weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
     if weight.ndim != 2:
         raise Decline(f"the weight of {node.op_type} has rank {weight.ndim}")
-    if node.attributes.get_int("transA", 0):
+    if node.attributes.get_int("transA"):
         raise Decline("the Gemm transposes its input")
-    transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0)
+    transposed = node.op_type == "Gemm" and bool(node.attributes.get_int("transB"))
     return (weight if transposed else weight.T)[None] * _coefficient(node, "alpha")
 
 
@@ -167,5 +167,6 @@ def _to_weight(kind: str, kernel: Floats, node: ir.Node) -> Floats:
         return kernel.reshape(-1, *kernel.shape[2:])
     if kind == "ConvTranspose":
         return kernel.swapaxes(1, 2).reshape(-1, kernel.shape[1], *kernel.shape[3:])
-    transposed = kind == "Gemm" and node.attributes.get_int("transB", 0)
-    return kernel[0] if transposed else kernel[0].T
+    transposed = kind == "Gemm" and bool(node.attributes.get_int("transB"))
+    matrix: Floats = kernel[0]
+    return matrix if transposed else matrix.T

@@ -109,7 +109,7 @@ def _evaluate(nodes: Sequence[onnx.NodeProto], arrays: Mapping[str, Array], outp
 
 
 class Conv(OpRun):  # type: ignore[misc]  # onnx is untyped
-    """y[n, o, p] = bias[o] + sum over taps t and channels i of w[o, i, t] * x[n, i, stride * p - pad + dilation * t]."""
+    """By definition y[n, o, p] = b[o] + sum of w[o, i, t] * x[n, i, stride p - pad + dilation t] over taps t, inputs i."""
 
     op_domain = ""
 
@@ -126,11 +126,14 @@ class Conv(OpRun):  # type: ignore[misc]  # onnx is untyped
         kernel = np.moveaxis(w.reshape(groups, -1, w.shape[1], math.prod(taps)), 3, 0)
         y = np.zeros((x.shape[0], groups, kernel.shape[2], math.prod(sizes)), x.dtype)
         for tap, offset in enumerate(itertools.product(*(range(k) for k in taps))):
-            window = tuple(
-                slice(o * d, o * d + s * (n - 1) + 1, s)
-                for o, d, s, n in zip(offset, dilations, strides, sizes, strict=True)
+            window: tuple[Any, ...] = (
+                ...,
+                *(
+                    slice(o * d, o * d + s * (n - 1) + 1, s)
+                    for o, d, s, n in zip(offset, dilations, strides, sizes, strict=True)
+                ),
             )
-            seen = x[(..., *window)].reshape(x.shape[0], groups, w.shape[1], -1)
+            seen = x[window].reshape(x.shape[0], groups, w.shape[1], -1)
             part = np.ascontiguousarray(kernel[tap])
             y += part * seen if part.shape[1:] == (1, 1) else part @ seen
         y = y.reshape(x.shape[0], w.shape[0], *sizes)

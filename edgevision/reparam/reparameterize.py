@@ -12,8 +12,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError, UsageError
-from edgevision.passes.constant_folding import fold_constants
 from edgevision.passes.graph_pass import Application, Declined, PassResult
+from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
 from edgevision.reparam.equations import Equation, all_equations
 from edgevision.reparam.local_proof import prove
@@ -50,7 +50,7 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
     opset = model.graph.opset_imports.get("", 0)
     if opset < _OLDEST_OPSET:
         raise GraphError("the model", f"its opset is {opset}", f"convert it to opset {_OLDEST_OPSET} or later first")
-    fold_constants(model)
+    tidy(model)
     applied: list[Application] = []
     while True:
         declined: list[Declined] = []

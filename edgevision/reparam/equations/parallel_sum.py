@@ -2,8 +2,8 @@
 
     sum_i (W_i * x + b_i)  =  (sum_i E(W_i)) * x + sum_i b_i
 
-E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated one
-spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
+E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated
+one spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
 per-channel affines and the map itself (a residual becomes the centre tap). Operands of the sum that read another map
 stay, added to the merged one.
 
@@ -25,7 +25,8 @@ from edgevision.reparam.affine import ChannelAxis
 from edgevision.reparam.branches import Leaf, SumTree, map_read_by, read_kernel, sum_trees
 from edgevision.reparam.conv_kernel import ConvKernel, sum_kernels
 from edgevision.reparam.equations import Equation
-from edgevision.reparam.matching import Decline, constant_array, labels, removable
+from edgevision.reparam.linear_op import read_linear
+from edgevision.reparam.matching import Decline, labels, removable
 from edgevision.reparam.pricing import price_of_add, price_of_affine, price_of_kernel
 from edgevision.reparam.probing import probe_sizes, static_sizes
 from edgevision.reparam.rewrite import Rewrite, Step, Weights
@@ -105,13 +106,13 @@ def _axis(leaves: tuple[Leaf, ...], source: ir.Value) -> ChannelAxis | None:
         weight = node.inputs[1] if node.op_type == "Conv" else None
         tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
         if tensor is not None:
-            shape = tuple(int(size) for size in tensor.shape)
+            shape = tensor.shape.numpy()
             channels = shape[1] * node.attributes.get_int("group", 1)
             return ChannelAxis(channels=channels, from_end=1 - len(shape), rank=len(shape))
-    shape = None if source.shape is None else tuple(source.shape)
-    if shape is None or len(shape) < 3 or not isinstance(shape[1], int):
+    dims = () if source.shape is None else tuple(source.shape)
+    if len(dims) < 3 or not isinstance(dims[1], int):
         return None
-    return ChannelAxis(channels=shape[1], from_end=1 - len(shape), rank=len(shape))
+    return ChannelAxis(channels=dims[1], from_end=1 - len(dims), rank=len(dims))
 
 
 def _price(leaf: Leaf, source: ir.Value, kernel: ConvKernel) -> float:
@@ -188,14 +189,10 @@ def _attributes(kernel: ConvKernel) -> dict[str, int | tuple[int, ...]]:
 
 def _naming(operators: tuple[ir.Node, ...], output: ir.Value) -> tuple[str, str, np.dtype[np.generic]]:
     """Names and type of the merged weights: those of the largest convolution among the branches."""
-    weights = [node.inputs[1] for node in operators if node.op_type == "Conv" and node.inputs[1] is not None]
-    if weights:
-        largest = max(
-            (constant_array(weight) for weight in weights if weight is not None), key=lambda array: array.size
-        )
-        name = next(w.name for w in weights if w is not None and constant_array(w).size == largest.size)
-        stem = (name or f"{output.name}.weight").removesuffix(".weight")
-        return name or f"{stem}.weight", f"{stem}.bias", largest.dtype
+    convs = [op for op in map(read_linear, operators) if op is not None]
+    if convs:
+        largest = max(convs, key=lambda op: op.kernel.size)
+        return *largest.names, largest.dtype
     if output.dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
         raise Decline(f"the sum is {output.dtype.name.lower() if output.dtype else 'of unknown type'}, not float32")
     return f"{output.name}.weight", f"{output.name}.bias", np.dtype(output.dtype.numpy())
