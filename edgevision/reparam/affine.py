@@ -103,7 +103,7 @@ def _read_norm(node: ir.Node, x: ir.Value, axis: ChannelAxis) -> Affine | None:
     gamma, beta, mean, var = (weight_array(value) for value in node.inputs[1:] if value is not None)
     if gamma.size != axis.channels:
         return None
-    spread = var + node.attributes.get_float("epsilon", 1e-5)
+    spread = var + float(np.float32(node.attributes.get_float("epsilon", 1e-5)))  # ONNX attributes are float32
     if (spread <= 0).any():
         raise Decline(f"the variance of {int((spread <= 0).sum())} channels is not positive, epsilon included")
     dead = np.flatnonzero(var == 0)

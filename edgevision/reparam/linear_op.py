@@ -96,6 +96,10 @@ def read_linear(node: ir.Node) -> LinearOp | None:
     x, weight = node.inputs[0], node.inputs[1]
     if x is None or weight is None or is_constant(x):
         return None
+    if node.op_type == "ConvTranspose":
+        auto = node.attributes.get_string("auto_pad", "NOTSET")
+        if auto not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
+            raise Decline("the ConvTranspose pads by the output size it is asked for")
     kernel = _to_kernel(node, weight_array(weight))
     nodes, bias_value = _bias(node, kernel.shape[0] * kernel.shape[1])
     bias = None if bias_value is None else weight_array(bias_value)
@@ -129,7 +133,7 @@ def linear_ending_at(value: ir.Value) -> LinearOp | None:
 
 
 def _coefficient(node: ir.Node, name: str) -> float:
-    return node.attributes.get_float(name, 1.0) if node.op_type == "Gemm" else 1.0
+    return float(np.float32(node.attributes.get_float(name, 1.0))) if node.op_type == "Gemm" else 1.0
 
 
 def _bias(node: ir.Node, outputs: int) -> tuple[tuple[ir.Node, ...], ir.Value | None]:

@@ -17,7 +17,7 @@ from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
 from edgevision.reparam.equations import Equation, all_equations
 from edgevision.reparam.local_proof import prove
-from edgevision.reparam.matching import labels
+from edgevision.reparam.matching import Decline, labels
 from edgevision.reparam.rewrite import Rewrite, write
 
 __all__ = ["ReparamOptions", "reparameterize"]
@@ -81,7 +81,10 @@ def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
 
 def _apply(rewrite: Rewrite, opset: int, seed: int) -> Application | Declined:
     where = labels(rewrite.old)
-    proof = prove(rewrite, opset, seed)
+    try:
+        proof = prove(rewrite, opset, seed)
+    except Decline as no:
+        return Declined(where=where, equation=rewrite.equation, reason=no.reason)
     if proof.objection:
         return Declined(where=where, equation=rewrite.equation, reason=proof.objection)
     params_before, macs_before = parameters(rewrite.old), macs(rewrite.old)
