@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgevision.reparam.matching import Decline, Floats, data_inputs, is_constant, weight_array
+from edgevision.reparam.matching import Decline, Floats, data_inputs, is_constant, is_standard, weight_array
 
 __all__ = ["Affine", "ChannelAxis", "affine_input", "read_affine"]
 
@@ -51,7 +51,7 @@ class Affine:
 
 def affine_input(node: ir.Node) -> ir.Value | None:
     """The data input of a node that may be a per-channel affine, else None; reads no constants."""
-    if node.domain not in ("", "ai.onnx") or not node.inputs:
+    if not is_standard(node) or not node.inputs:
         return None
     if node.op_type in ("BatchNormalization", "Neg"):
         return node.inputs[0]

@@ -14,10 +14,18 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.reparam.affine import ChannelAxis
-from edgevision.reparam.matching import Decline, Floats, attributes_of, constant_array, is_constant, weight_array
+from edgevision.reparam.matching import (
+    Decline,
+    Floats,
+    attributes_of,
+    constant_array,
+    is_constant,
+    is_standard,
+    weight_array,
+)
 from edgevision.reparam.rewrite import Step, Weights
 
-__all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "read_linear"]
+__all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "linear_start", "read_linear"]
 
 LINEAR_TYPES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -91,7 +99,7 @@ class LinearOp:
 
 def read_linear(node: ir.Node) -> LinearOp | None:
     """The linear operator that starts at `node`, None where it is none of these; declines weights it cannot read."""
-    if node.domain not in ("", "ai.onnx") or node.op_type not in LINEAR_TYPES:
+    if not is_standard(node) or node.op_type not in LINEAR_TYPES:
         return None
     x, weight = node.inputs[0], node.inputs[1]
     if x is None or weight is None or is_constant(x):
@@ -120,16 +128,20 @@ def read_linear(node: ir.Node) -> LinearOp | None:
 
 def linear_ending_at(value: ir.Value) -> LinearOp | None:
     """The linear operator whose result `value` is, the bias of a MatMul included."""
+    start = linear_start(value)
+    op = None if start is None else read_linear(start)
+    return op if op is not None and op.y is value else None
+
+
+def linear_start(value: ir.Value) -> ir.Node | None:
+    """The first node of the linear operator that may end at `value`; reads no constants."""
     producer = value.producer()
-    if producer is None:
+    if producer is None or not is_standard(producer):
         return None
-    if producer.op_type == "Add" and producer.domain in ("", "ai.onnx"):
-        for operand in producer.inputs:
-            matmul = None if operand is None else operand.producer()
-            if matmul is not None and matmul.op_type == "MatMul":
-                op = read_linear(matmul)
-                return op if op is not None and op.y is value else None
-    return read_linear(producer)
+    if producer.op_type == "Add" and any(is_constant(operand) for operand in producer.inputs):
+        before = (operand.producer() for operand in producer.inputs if operand is not None)
+        return next((node for node in before if node is not None and node.op_type == "MatMul"), None)
+    return producer if producer.op_type in LINEAR_TYPES else None
 
 
 def _coefficient(node: ir.Node, name: str) -> float:

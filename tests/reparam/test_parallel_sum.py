@@ -243,3 +243,27 @@ def test_made_up_blocks_merge_or_say_what_they_would_cost(net: Net) -> None:
     left = ops(result.model)
     linear = sum(left[kind] for kind in ("Conv", "AveragePool", "BatchNormalization", "Mul", "Add", "Sub"))
     assert linear <= 1 or "times as much as apart" in reasons(result)
+
+
+def test_linear_branches_on_rows() -> None:
+    net = Net()
+    x = net.input("n", 8)
+    first = net.op("Gemm", x, net.weight(8, 8), net.weight(8), transB=1)
+    second = net.op("Gemm", x, net.weight(8, 8), transB=0, alpha=0.5)
+    y = net.op("Div", add(net, first, x, second), net.weight(values=np.array(2.0, np.float32)))
+    assert ops(merged(net.model(y), n=3).model) == {"Gemm": 1}
+
+
+def test_residual_around_a_linear_on_tokens() -> None:
+    net = Net()
+    x = net.input(2, 5, 8)
+    linear = net.op("Add", net.op("MatMul", x, net.weight(8, 8)), net.weight(8))
+    y = add(net, linear, net.op("Relu", x), x)
+    assert ops(merged(net.model(y)).model) == {"MatMul": 1, "Add": 2, "Relu": 1}
+
+
+def test_linears_of_different_width_are_declined() -> None:
+    net = Net()
+    x = net.input(2, 5, 8)
+    y = add(net, net.op("MatMul", x, net.weight(8, 1)), net.op("MatMul", x, net.weight(8, 4)))
+    assert "1 and 4 output channels" in reasons(merged(net.model(y)))
