@@ -1,0 +1,38 @@
+"""Stages time themselves and hash what goes in and out, all in the same way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from edgevision.manifest import Record
+from edgevision.proof import Difference
+
+__all__ = ["Stopwatch"]
+
+
+class Stopwatch:
+    """Started when a stage begins; makes its `Record` when it ends."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._start = time.perf_counter()
+
+    def record(
+        self,
+        *,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        error: Difference | None = None,
+        notes: Sequence[str] = (),
+    ) -> Record:
+        """The stage's record: seconds since the start, hashes, the error it introduced, notes."""
+        return Record(
+            name=self.name,
+            seconds=round(time.perf_counter() - self._start, 3),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            max_abs_over_std=None if error is None else error.max_abs_over_std,
+            relative_l2_error=None if error is None else error.relative_l2,
+            notes=tuple(notes),
+        )
