@@ -6,10 +6,12 @@ another. Reading it needs neither Triton nor TensorRT, so an engine runs where o
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from edgevision.errors import TargetError
@@ -52,6 +54,11 @@ class KernelImage:
     specialisation: Specialisation
     entry: str
     binaries: Sequence[Binary]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of everything in the image."""
+        return hashlib.sha256(self.encode()).hexdigest()
 
     def for_device(self, architecture: int) -> Binary:
         """The closest machine code for a device, else the portable code."""

@@ -28,7 +28,7 @@ def _launch(call: Call, constants: Mapping[str, int]) -> Launch:
     samples, channels, height, width = (call.static(X, axis) for axis in range(4))
     taps, mode = wavelet.taps(call), call.attributes["mode"]
     out_height, out_width = _halved(height, taps, mode), _halved(width, taps, mode)
-    blocks = -(-out_height * out_width // constants["BLOCK"])
+    blocks = (out_height * out_width + constants["BLOCK"] - 1) // constants["BLOCK"]
     return Launch(programs=samples * channels * blocks, scalars=(channels, height, width, out_height, out_width))
 
 

@@ -39,7 +39,7 @@ def _launch(call: Call, constants: Mapping[str, int]) -> Launch:
     taps, mode = wavelet.taps(call), call.attributes["mode"]
     bottom, right = _crop(call.attributes)
     out_height, out_width = _doubled(height, taps, mode, bottom), _doubled(width, taps, mode, right)
-    blocks = -(-out_height * out_width // constants["BLOCK"])
+    blocks = (out_height * out_width + constants["BLOCK"] - 1) // constants["BLOCK"]
     return Launch(programs=samples * channels * blocks, scalars=(channels, height, width, out_height, out_width))
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Array = NDArray[np.generic]
+
 __all__ = ["Call", "Dims", "ElementType", "Input", "Launch", "Plugin", "Specialisation", "plugins", "power_of_two"]
 
 ElementType = Literal["fp32", "fp16"]
@@ -56,6 +58,19 @@ class Call:
     shapes: tuple[Dims | None, ...]
     types: tuple[ElementType | None, ...]
     attributes: Mapping[str, Attribute]
+
+    def as_json(self) -> dict[str, Any]:
+        """The call as it travels to a worker."""
+        return {"shapes": self.shapes, "types": self.types, "attributes": dict(self.attributes)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Call:
+        """The inverse of `as_json`, which JSON has turned tuples into lists for."""
+        return Call(
+            shapes=tuple(None if shape is None else tuple(shape) for shape in data["shapes"]),
+            types=tuple(data["types"]),
+            attributes={k: tuple(v) if isinstance(v, list) else v for k, v in data["attributes"].items()},
+        )
 
     def dims(self, index: int) -> Dims:
         """Dims of an input that must be there."""
@@ -132,11 +147,14 @@ class Plugin:
         attributes: name -> default; the type of the default is the attribute's type.
         scalars: names of the kernel's integer arguments, in order.
         constants: the compile-time constants for a call, which must not use a dynamic dim's value.
-        launch: programs and scalars for concrete shapes (and the constants the kernel was compiled with).
+        launch: programs and scalars for concrete shapes and the constants the kernel was compiled with; in +, -, *
+            and // as well, since an ahead-of-time plugin calls it with symbolic dims.
         output: dims of the result in +, -, * and //, so that it works on ints and on TensorRT's symbolic dims alike.
         why_not: reason why the plugin cannot take a call, empty when it can.
-        shrink: the call with one or two samples and at most eight channels, all else as it is, for the proof.
+        shrink: the call with one or two samples and at most eight channels, all else as it is, for the proof; fixed sizes.
         draw: inputs for a call, hard ones included (None where absent); float32, fixed sizes.
+        plain: the operator as the simplest float32 loop, where rounding accumulates over one; its error is the
+            measure of what float32 can do.
     """
 
     operator: str
@@ -150,6 +168,7 @@ class Plugin:
     why_not: Callable[[Call], str]
     shrink: Callable[[Call], Call]
     draw: Callable[[Call, np.random.Generator], list[NDArray[np.float32] | None]]
+    plain: Callable[[Call, Sequence[Array | None]], Array] | None = None
 
     def specialise(self, call: Call) -> Specialisation:
         """The kernel that serves `call`. An absent input's pointer is null, and typed like the first input."""

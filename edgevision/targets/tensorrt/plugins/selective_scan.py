@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Array = NDArray[np.generic]
+
 __all__ = ["PLUGIN"]
 
 U, DELTA, A, B, D, BIAS, Z = 0, 1, 2, 3, 5, 6, 7
@@ -41,16 +43,17 @@ def _constants(call: Call) -> dict[str, int]:
 
 
 def _directions(call: Call, groups: int) -> tuple[int, ...]:
-    given = call.attributes["reverse"]
-    flags = given if isinstance(given, tuple) else (int(given),)
-    return flags if len(flags) == groups else flags * groups
+    flags = call.attributes["reverse"]
+    if not isinstance(flags, tuple):
+        raise TypeError(f"reverse is {flags!r}, not one integer per group")
+    return (0,) * groups if flags == (0,) else flags
 
 
 def _launch(call: Call, constants: Mapping[str, int]) -> Launch:
     samples, channels, length = (call.static(DELTA, axis) for axis in range(3))
     groups = call.static(B, 1)
     group_channels = channels // groups
-    blocks = -(-group_channels // constants["CHANNEL_BLOCK"])
+    blocks = (group_channels + constants["CHANNEL_BLOCK"] - 1) // constants["CHANNEL_BLOCK"]
     mask = sum(1 << group for group, flag in enumerate(_directions(call, groups)) if flag)
     return Launch(programs=samples * groups * blocks, scalars=(length, groups, group_channels, mask))
 
@@ -64,8 +67,8 @@ def _why_not(call: Call) -> str:
     if groups > MAX_GROUPS:
         return f"{groups} groups; the kernel takes up to {MAX_GROUPS}"
     flags = call.attributes["reverse"]
-    if isinstance(flags, tuple) and len(flags) not in (1, groups):
-        return f"{len(flags)} directions for {groups} groups"
+    if not isinstance(flags, tuple) or (flags != (0,) and len(flags) != groups):
+        return f"reverse is {flags!r} for {groups} groups"
     return ""
 
 
@@ -75,8 +78,9 @@ def _shrink(call: Call) -> Call:
     few = max(1, min(8 // groups, call.static(DELTA, 1) // groups))
     channels = groups * few
     u = few if call.static(U, 1) != call.static(DELTA, 1) else channels
-    flat, state = (1, channels, length), (1, groups, states, length)
-    small: tuple[Dims, ...] = ((1, u, length), flat, (channels, states), state, state, (channels,), (channels,), flat)
+    samples = 2 if length * states <= 1 << 13 else 1
+    flat, state = (samples, channels, length), (samples, groups, states, length)
+    small: tuple[Dims, ...] = ((samples, u, length), flat, (channels, states), state, state, (channels,), (channels,), flat)
     return replace(call, shapes=tuple(small[i] if call.has(i) else None for i in range(len(small))))
 
 
@@ -96,6 +100,35 @@ def _draw(call: Call, random: np.random.Generator) -> list[NDArray[np.float32] |
     if call.has(D):
         drawn[D] = np.float32(0.1) * normal(D)
     return drawn
+
+
+def _plain(call: Call, inputs: Sequence[Array | None]) -> Array:
+    import numpy as np
+
+    u, delta, A, B, C, D, bias, z = (None if t is None else t.astype(np.float32) for t in (*inputs, *[None] * 8)[:8])
+    if u is None or delta is None or A is None or B is None or C is None:
+        raise TypeError("u, delta, A, B and C are required")
+    groups, few = B.shape[1], delta.shape[1] // B.shape[1]
+    u = np.tile(u, (1, delta.shape[1] // u.shape[1], 1))
+    dt = delta if bias is None else delta + bias[:, None]
+    if call.attributes["delta_softplus"]:
+        dt = np.maximum(dt, 0) + np.log1p(np.exp(-np.abs(dt)))
+    flipped = np.repeat(np.array(_directions(call, groups), bool), few)[None, :, None]
+    last = np.arange(delta.shape[2])[::-1]
+
+    def turned(tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.where(flipped, tensor[..., last], tensor)
+
+    state = np.zeros((*delta.shape[:2], A.shape[1]), np.float32)
+    y = np.empty_like(delta)
+    steps = [turned(dt), turned(dt * u), *(np.repeat(t.transpose(0, 1, 3, 2), few, 1) for t in (B, C))]
+    maps = [np.where(flipped[..., None], t[:, :, last], t) for t in steps[2:]]
+    for t in range(delta.shape[2]):
+        state = np.exp(steps[0][:, :, t, None] * A) * state + steps[1][:, :, t, None] * maps[0][:, :, t]
+        y[:, :, t] = (maps[1][:, :, t] * state).sum(-1)
+    y = turned(y)
+    y = y if D is None else y + D[:, None] * u
+    return y if z is None else y * z / (1 + np.exp(-z))
 
 
 PLUGIN = Plugin(
@@ -119,4 +152,5 @@ PLUGIN = Plugin(
     why_not=_why_not,
     shrink=_shrink,
     draw=_draw,
+    plain=_plain,
 )

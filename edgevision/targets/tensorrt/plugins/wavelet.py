@@ -45,11 +45,11 @@ def why_not(call: Call) -> str:
 
 
 def shrink(call: Call) -> Call:
-    """One sample of at most eight channels."""
+    """Two samples of at most four channels."""
     image, filters = call.dims(X), call.dims(FILTERS)
-    channels = min(8, call.static(X, 1))
+    channels = min(4, call.static(X, 1))
     bank = filters[0] if filters[0] == 4 else 4 * channels
-    return replace(call, shapes=((1, channels, *image[2:]), (bank, *filters[1:])))
+    return replace(call, shapes=((2, channels, *image[2:]), (bank, *filters[1:])))
 
 
 def draw(call: Call, random: np.random.Generator) -> list[NDArray[np.float32] | None]:
