@@ -23,6 +23,8 @@ from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from edgevision.stages.graph import DeployGraph
     from edgevision.stages.samples import Samples
 
@@ -43,6 +45,7 @@ class ExportOptions:
         precision: of the artifact.
         batch: fixed, or a range.
         plugins: use our kernels where the target takes them.
+        merge: fold branches and norms; False compiles an ONNX file as it is.
         out: the bundle's folder; None puts it into the current one, named after model, target and precision.
         samples: random inputs the artifact is verified on.
     """
@@ -58,6 +61,7 @@ class ExportOptions:
     precision: Precision = "fp32"
     batch: Batch = field(default_factory=Batch)
     plugins: bool = True
+    merge: bool = True
     out: Path | None = None
     samples: int = 4
 
@@ -107,7 +111,9 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Calla
             if given is not None:
                 raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
         report("read")
-        read = read_onnx(spec.path, options.batch, options.input_size, _batches(options), options.seed)
+        read = read_onnx(
+            spec.path, options.batch, options.input_size, _batches(options), options.seed, merged=options.merge
+        )
         return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     from edgevision.stages.capture import CaptureOptions
     from edgevision.stages.graph import deploy_graph
@@ -153,6 +159,8 @@ def _finish(
         artifact=_artifact_info(artifact, folder),
         stages=(*source.records, *source.graph.records, compiled, verified),
         parity=parity,
+        inputs=_tensors(source.graph.model.graph.inputs),
+        outputs=_tensors(source.graph.model.graph.outputs),
         proofs=tuple(as_json(p) for p in artifact.proofs),
         environment=environment(),
         reparam=source.graph.reparam,
@@ -197,6 +205,17 @@ def _graph_info(graph: DeployGraph, path: Path) -> GraphInfo:
     )
 
 
+def _tensors(values: Sequence[ir.Value]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "name": value.name,
+            "shape": [d if isinstance(d, int) else None for d in value.shape or ()],
+            "dtype": str(value.dtype.numpy()) if value.dtype else None,
+        }
+        for value in values
+    )
+
+
 def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
     files = [artifact.path] if artifact.path.is_file() else [f for f in artifact.path.rglob("*") if f.is_file()]
     return {
@@ -204,6 +223,7 @@ def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
         "sha256": tree_sha256(artifact.path),
         "bytes": sum(f.stat().st_size for f in files),
         "runnable": artifact.runnable,
+        "library": artifact.library.name if artifact.library else None,
         "extra": [str(p.relative_to(folder)) for p in artifact.extra],
     }
 
