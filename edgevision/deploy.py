@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import OutputError, UsageError
 from edgevision.manifest import Record, as_json
 from edgevision.spec import Batch, OnnxFile, ZooModel, parse_model
+from edgevision.stages.timing import Report, unreported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -55,7 +55,7 @@ class Merged:
         }
 
 
-def merge_model(options: MergeOptions, *, report: Callable[[str], None] = lambda stage: None) -> Merged:
+def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged:
     """Load, capture and merge; the result is written whole or not at all.
 
     Raises:
@@ -79,7 +79,7 @@ def merge_model(options: MergeOptions, *, report: Callable[[str], None] = lambda
 
 
 def _merged_graph(
-    spec: Any, options: MergeOptions, report: Callable[[str], None]
+    spec: Any, options: MergeOptions, report: Report
 ) -> tuple[str, DeployGraph, Sequence[Record], Sequence[str]]:
     from edgevision.cache import default_cache
     from edgevision.stages.capture import CaptureOptions
@@ -122,6 +122,6 @@ def _write(out: Path, spec: Any, options: MergeOptions, model: ir.Model) -> None
                 from edgevision.reparam.deploy_keys import deploy_state
 
                 torch.save(deploy_state(spec.name, model, options.model_args), staging)
-            os.replace(staging, out)
+            staging.replace(out)
     except OSError as error:
         raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error

@@ -6,7 +6,7 @@ Command line, Python API and cache call these functions; there is no second way 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
 from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
 from edgevision.stages.compile import compile_graph, find_target, make_target
+from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
 
@@ -74,9 +75,7 @@ class Exported:
     manifest: Manifest
 
 
-def export_bundle(
-    options: ExportOptions, *, cache: Cache | None = None, report: Callable[[str], None] = lambda stage: None
-) -> Exported:
+def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report: Report = unreported) -> Exported:
     """Run the whole path. `report` is told the name of each stage as it begins.
 
     Raises:
@@ -103,7 +102,7 @@ class _Source:
     warnings: Sequence[str]
 
 
-def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Callable[[str], None]) -> _Source:
+def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
     if isinstance(spec, OnnxFile):
         from edgevision.stages.read_onnx import read_onnx
 
@@ -140,9 +139,9 @@ def _finish(
     entry: TargetEntry,
     options: ExportOptions,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
 ) -> Manifest:
-    """compile and verify, then everything a bundle holds besides the artifact."""
+    """Compile and verify, then everything a bundle holds besides the artifact."""
     import onnx_ir
 
     graph_path = folder / MODEL

@@ -12,11 +12,12 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from edgevision.models.conv_norm import conv_norm
 from edgevision.models.squeeze_excite import SqueezeExcite
 from edgevision.models.stochastic_depth import DropPath, drop_rates
 from edgevision.models.wavelet_scan import WaveletMixer
-from torch import Tensor, nn
 
 __all__ = ["Config", "MobileMamba", "build"]
 

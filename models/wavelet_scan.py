@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from edgevision.models.conv_norm import conv_norm
 from edgevision.ops.dwt import dwt
 from edgevision.ops.idwt import idwt
 from edgevision.ops.selective_scan import selective_scan
-from torch import Tensor, nn
 
 __all__ = ["BidirectionalScan", "WaveletMixer"]
 

@@ -16,7 +16,8 @@ from typing import NoReturn
 import typer
 
 from edgevision import __version__
-from edgevision.cli import catalog, compile, doctor, export, inspect, profile, reparam, run, verify
+from edgevision.cli import catalog, doctor, export, inspect, profile, reparam, run, verify
+from edgevision.cli import compile as compile_command
 from edgevision.errors import EdgeError
 
 __all__ = ["app", "main"]
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Vision models re-parameterized, quantized, proven equal and measured on the device they will run on.",
 )
-for module in (export, reparam, compile, verify, inspect, run, profile, catalog, doctor):
+for module in (export, reparam, compile_command, verify, inspect, run, profile, catalog, doctor):
     module.register(app)
 
 

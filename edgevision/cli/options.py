@@ -28,9 +28,13 @@ __all__ = [
     "parse_precision",
 ]
 
-ModelArg = Annotated[str, typer.Argument(metavar="MODEL", help="Zoo name, timm:NAME, package.module:factory, file.onnx")]
+ModelArg = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Zoo name, timm:NAME, package.module:factory, file.onnx")
+]
 BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder made by `edgevision export`")]
-WeightsFile = Annotated[Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); random if absent")]
+WeightsFile = Annotated[
+    Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); random if absent")
+]
 WeightsKey = Annotated[str | None, typer.Option("--weights-key", help="Entry of the checkpoint that holds the weights")]
 ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Override a field of the card")]
 SizeText = Annotated[str | None, typer.Option("--input-size", metavar="HxW", help="Input height and width in pixels")]

@@ -18,7 +18,9 @@ def reparam(
     model_arg: ModelArgs = None,
     input_size: SizeText = None,
     out: Out = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Every merge, and every one declined with its reason")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every merge, and every one declined with its reason")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Merge parallel branches, norms and scales; --out deploy.pth or deploy.onnx keeps the result."""

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
+from edgevision.check_bundle import target_of
 from edgevision.devices.machine_state import machine_state
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
 from edgevision.latency import Latency, judge, summarize, warmed_up
 from edgevision.manifest import Manifest, as_json
 from edgevision.pipeline import SAMPLE
-from edgevision.stages.compile import find_target
 from edgevision.stages.samples import compare_runner, read_samples
+from edgevision.stages.timing import Report, unreported
 
 if TYPE_CHECKING:
     from edgevision.stages.samples import Array, Samples
@@ -38,9 +39,7 @@ class ProfileOptions:
     per_op: bool = False
 
 
-def profile_local(
-    bundle: Path, options: ProfileOptions, *, report: Callable[[str], None] = lambda stage: None
-) -> dict[str, Any]:
+def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unreported) -> dict[str, Any]:
     """Measure a bundle on this machine. Returns the document of `profile --json`, schema version 1.
 
     Raises:
@@ -85,19 +84,13 @@ def profile_local(
 
 
 def _target_for(manifest: Manifest, options: ProfileOptions, **more: Any) -> Target:
-    from dataclasses import fields
-
-    entry = find_target(manifest.target["name"])
     if not manifest.artifact.get("runnable", False):
         raise TargetError(
             manifest.target["name"],
             "this artifact cannot run on this machine",
             "profile it on a device that has its runtime",
         )
-    known = {f.name for f in fields(entry.create)}
-    given = {"threads": options.threads, "plugins": manifest.target["options"].get("plugins", True), **more}
-    target: Target = entry.create(**{k: v for k, v in given.items() if k in known})
-    return target
+    return target_of(manifest, threads=options.threads, **more)
 
 
 def _warm_up(runner: Runner, feed: Mapping[str, Array]) -> None:

@@ -62,6 +62,10 @@ class Recorder:
         """A constant int64 vector."""
         return self._constant("ints", values, lambda: ir.tensor(list(values), ir.DataType.INT64))
 
+    def integer(self, value: int) -> ir.Value:
+        """A constant int64 scalar."""
+        return self._constant("integer", value, lambda: ir.tensor(value, ir.DataType.INT64))
+
     def scalar(self, value: float) -> ir.Value:
         """A constant float scalar of the recorder's element type."""
         return self._constant("scalar", value, lambda: ir.tensor(value, self.element_type))
@@ -118,9 +122,7 @@ class Recorder:
         self._names += 1
         return f"{self._prefix}{self._names}"
 
-    def _constant(
-        self, kind: str, value: tuple[int, ...] | float, make: Callable[[], ir.TensorProtocol]
-    ) -> ir.Value:
+    def _constant(self, kind: str, value: tuple[int, ...] | float, make: Callable[[], ir.TensorProtocol]) -> ir.Value:
         key = (kind, value)
         if key not in self._constants:
             self._constants[key] = self.op("Constant", value=make())

@@ -76,7 +76,7 @@ class ConvKernel:
 
 
 def per_channel_kernel(scale: Floats, shift: Floats, spatial: int) -> ConvKernel:
-    """scale * x + shift as a 1x1 depthwise convolution; the identity for ones and zeros."""
+    """Scale * x + shift as a 1x1 depthwise convolution; the identity for ones and zeros."""
     ones, zeros = (1,) * spatial, (0,) * spatial
     weight = scale.reshape(-1, 1, *ones)
     return ConvKernel(

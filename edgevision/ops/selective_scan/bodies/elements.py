@@ -35,11 +35,11 @@ def decay(f: Frame, dt: ir.Value) -> ir.Value:
 
 
 def drive(f: Frame) -> ir.Value:
-    """dt u B, [Bt, K, (N,) Dg, L]."""
+    """Dt u B, [Bt, K, (N,) Dg, L]."""
     return f.r.op("Mul", _per_state(f, f.r.op("Mul", f.dt, f.u), 2), _per_state(f, f.B, 3))
 
 
 def contracted(f: Frame, h: ir.Value) -> ir.Value:
-    """y [Bt, K, Dg, L] of the states h."""
+    """Y [Bt, K, Dg, L] of the states h."""
     y = f.r.op("Mul", h, _per_state(f, f.C, 3))
     return y if f.problem.N == 1 else f.r.op("ReduceSum", y, f.r.ints(2), keepdims=0)

@@ -36,9 +36,7 @@ def _recurrence(f: Frame) -> ir.Value:
             first = r.op("Unsqueeze", r.op("Transpose", t, perm=[3, 0, 1, 2]), r.ints(axis))
             inputs.append(Sequenced(value=first, rank=5, reverse=run.reverse))
 
-    def step(
-        s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]
-    ) -> tuple[list[ir.Value], list[ir.Value]]:
+    def step(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
         after, y = [], []
         for i in range(len(p.runs)):
             dt, du, B, C = now[4 * i : 4 * i + 4]

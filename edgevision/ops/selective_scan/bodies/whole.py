@@ -23,9 +23,7 @@ def whole(signature: Signature) -> ir.Function:
     return build(p, p.overload("whole"), _recurrence)
 
 
-def advance(
-    s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]
-) -> tuple[list[ir.Value], list[ir.Value]]:
+def advance(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
     """One step of every run: h = a h + x, emitted too; `now` is a, x, a, x, ..."""
     after = [s.op("Add", s.op("Mul", now[2 * i], h[i]), now[2 * i + 1]) for i in range(len(h))]
     return after, after
