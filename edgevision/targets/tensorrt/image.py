@@ -39,11 +39,9 @@ class Binary:
     code: bytes
 
     def runs_on(self, architecture: int) -> bool:
-        """Machine code runs on its own generation from its minor version on; 90a and 120a only on themselves."""
+        """Machine code runs on its own generation from its minor version on, PTX on everything later."""
         if self.portable:
             return architecture >= self.architecture
-        if self.architecture >= 90:
-            return architecture == self.architecture
         return architecture // 10 == self.architecture // 10 and architecture >= self.architecture
 
 

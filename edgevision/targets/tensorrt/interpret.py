@@ -40,7 +40,7 @@ def interpret(operator: str, call: Call, package: str) -> dict[str, float]:
 
     plugin = plugins()[operator]
     seed = zlib.crc32(f"{operator}{call}".encode())
-    small = plugin.shrink(call)
+    small = plugin.shrink(call.closed())
     inputs = [
         _stored(tensor, kind)
         for tensor, kind in zip(plugin.draw(small, np.random.default_rng(seed)), _types(small), strict=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Call", "Dims", "ElementType", "Input", "Launch", "Plugin", "Specialisation", "plugins", "power_of_two"]
+__all__ = ["Call", "Dims", "ElementType", "Input", "Launch", "Plugin", "Specialisation", "block_for", "plugins", "power_of_two"]
 
 ElementType = Literal["fp32", "fp16"]
 Dims = tuple[int | None, ...]
@@ -71,6 +71,11 @@ class Call:
             types=tuple(data["types"]),
             attributes={k: tuple(v) if isinstance(v, list) else v for k, v in data["attributes"].items()},
         )
+
+    def closed(self) -> Call:
+        """The call with a size for every open dim: two samples, and an extent no block size divides."""
+        sizes = [None if s is None else tuple(d or (2, 33)[axis > 0] for axis, d in enumerate(s)) for s in self.shapes]
+        return Call(shapes=tuple(sizes), types=self.types, attributes=self.attributes)
 
     def dims(self, index: int) -> Dims:
         """Dims of an input that must be there."""
@@ -187,6 +192,12 @@ def _warps(constants: Mapping[str, int]) -> int:
     """Eight elements a thread: enough loads in flight, few enough registers."""
     tile = constants.get("CHANNEL_BLOCK", 1) * constants.get("LENGTH_BLOCK", 1) * constants.get("BLOCK", 1)
     return max(1, min(MAX_WARPS, tile // 256))
+
+
+def block_for(size: int | None, largest: int) -> int:
+    """A block of 64, 256 or 1024 for `size` elements (None: open), at most `largest`: few sizes share few kernels."""
+    wanted = largest if size is None else size
+    return next((block for block in (64, 256) if wanted <= block), largest) if largest > 64 else largest
 
 
 def power_of_two(size: int) -> int:

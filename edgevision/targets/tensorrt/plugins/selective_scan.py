@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from edgevision.targets.tensorrt.plugins.plugin import Attribute, Call, Dims, Input, Launch, Plugin, power_of_two
+from edgevision.targets.tensorrt.plugins.plugin import Attribute, Call, Dims, Input, Launch, Plugin, block_for, power_of_two
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ def _constants(call: Call) -> dict[str, int]:
     length = call.dims(DELTA)[2]
     # With several states, B and C are read once for all channels of a program: more channels, shorter blocks.
     longest = TILE if states <= 2 else TILE // 4
-    length_block = min(longest, max(16, power_of_two(length if length is not None else longest)))
+    length_block = block_for(length, longest)
     return {
         "STATES": states,
         "STATE_BLOCK": power_of_two(states),
@@ -37,7 +37,7 @@ def _constants(call: Call) -> dict[str, int]:
         "HAS_BIAS": int(call.has(BIAS)),
         "HAS_Z": int(call.has(Z)),
         "SOFTPLUS": int(bool(call.attributes["delta_softplus"])),
-        "CHANNEL_BLOCK": min(16, TILE // length_block, power_of_two(group_channels)),
+        "CHANNEL_BLOCK": min(TILE // length_block, power_of_two(group_channels)),
         "LENGTH_BLOCK": length_block,
     }
 

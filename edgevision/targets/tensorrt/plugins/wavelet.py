@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from edgevision.targets.tensorrt.plugins.plugin import Call, power_of_two
+from edgevision.targets.tensorrt.plugins.plugin import Call, block_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def constants(call: Call, positions: int | None) -> dict[str, int]:
         "LEAD": lead(taps(call), call.attributes["mode"]),
         "SHARED_FILTERS": int(call.static(FILTERS, 0) == 4),
         "PERIODIC": int(call.attributes["mode"] == "periodization"),
-        "BLOCK": MAX_BLOCK if positions is None else max(32, min(MAX_BLOCK, power_of_two(positions))),
+        "BLOCK": block_for(positions, MAX_BLOCK),
     }
 
 
