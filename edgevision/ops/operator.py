@@ -78,8 +78,8 @@ class Operator:
         doc: what it computes, with the formula.
         reference: `reference(inputs, attributes) -> outputs` in float64 numpy; `inputs` has None for absent ones.
         bodies: name of a form -> builder of the `onnx_ir.Function` that computes the operator in standard ONNX
-            operators. `"canonical"` is there for every operator: it is the one a portable model carries. Builders name
-            the function's `overload` so that equal signatures give equal overloads and different bodies never share one.
+            operators. `"canonical"` is there for every operator: it is the one a portable model carries. Builders
+            name the function's `overload` so that equal signatures give equal overloads and different bodies differ.
         torch_op: qualified name of the torch custom op, `edgevision::<stem>`; importing the module defines it.
         translate: onnxscript-compatible translation of the torch op into the ONNX node, for the dynamo exporter.
     """

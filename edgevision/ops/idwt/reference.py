@@ -1,0 +1,41 @@
+"""The inverse DWT as its definition reads, one tap after the other, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevision.ops.wavelet import synthesis
+
+if TYPE_CHECKING:
+    from edgevision.ops.operator import Array, AttributeValue
+
+__all__ = ["reference"]
+
+
+def reference(inputs: Sequence[Array | None], attributes: Mapping[str, AttributeValue]) -> list[Array]:
+    """PyWavelets' `idwt2` with any four filters: every coefficient adds its filter to the image."""
+    x, filters = (np.asarray(t, np.float64) for t in inputs)
+    mode = str(attributes.get("mode", "zero"))
+    crop = attributes.get("crop", (0, 0))
+    if not isinstance(crop, tuple):
+        raise TypeError("crop is a tuple of two ints")
+    Bt, C, _, h, w = x.shape
+    k = filters.shape[-1]
+    taps = np.broadcast_to(filters.reshape(-1, 4, k, k), (C, 4, k, k))
+    H, W = synthesis(h, k, mode).size, synthesis(w, k, mode).size
+    lead = k - 2 if mode == "zero" else k // 2 - 1
+    wide = np.zeros((Bt, C, 2 * h + k, 2 * w + k))
+    for m in range(k):
+        for n in range(k):
+            added = (x * taps[None, :, :, m, n, None, None]).sum(2)
+            wide[:, :, m : m + 2 * h : 2, n : n + 2 * w : 2] += added
+    if mode == "zero":
+        y = wide[:, :, lead : lead + H, lead : lead + W]
+    else:
+        y = np.zeros((Bt, C, H, W))
+        at_rows, at_columns = (np.arange(wide.shape[2]) - lead) % H, (np.arange(wide.shape[3]) - lead) % W
+        np.add.at(y, (slice(None), slice(None), at_rows[:, None], at_columns[None]), wide)
+    return [y[:, :, : H - crop[0], : W - crop[1]]]

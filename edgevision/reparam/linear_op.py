@@ -1,0 +1,171 @@
+"""Conv, ConvTranspose, Gemm and MatMul(+ Add) seen as one thing: a kernel per group and a bias.
+
+    y[g, o] = bias[g, o] + sum_{i, t} kernel[g, o, i, t] * x[g, i] at tap t
+
+For Gemm and MatMul there is one group and no tap. The view is float64; `build` writes it back in the node's own
+orientation, everything else about the node unchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevision.reparam.affine import ChannelAxis
+from edgevision.reparam.matching import Decline, Floats, attributes_of, constant_array, is_constant, weight_array
+from edgevision.reparam.rewrite import Step, Weights
+
+__all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "read_linear"]
+
+LINEAR_TYPES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearOp:
+    """A linear operator with constant weights.
+
+    Attributes:
+        nodes: the node, and for MatMul the Add that holds its bias.
+        kernel: [groups, out/groups, in/groups, *taps] float64.
+        bias: [out] float64, None where there is none.
+        names: of the weight and bias initializers, kept for the merged ones.
+    """
+
+    nodes: tuple[ir.Node, ...]
+    x: ir.Value
+    y: ir.Value
+    kernel: Floats
+    bias: Floats | None
+    names: tuple[str, str]
+    dtype: np.dtype[np.generic] = field(default=np.dtype(np.float32))
+
+    @property
+    def kind(self) -> str:
+        """The ONNX operator."""
+        return self.nodes[0].op_type
+
+    @property
+    def inputs(self) -> int:
+        """Channels read."""
+        return self.kernel.shape[0] * self.kernel.shape[2]
+
+    @property
+    def outputs(self) -> int:
+        """Channels written."""
+        return self.kernel.shape[0] * self.kernel.shape[1]
+
+    def axis(self, *, output: bool) -> ChannelAxis:
+        """Where the channels of the operator's output or input lie."""
+        channels = self.outputs if output else self.inputs
+        if self.kind == "MatMul":
+            shape = (self.y if output else self.x).shape
+            return ChannelAxis(channels=channels, from_end=-1, rank=None if shape is None else shape.rank())
+        taps = self.kernel.ndim - 3
+        return ChannelAxis(channels=channels, from_end=-1 - taps, rank=2 + taps)
+
+    def zero_padded(self) -> bool:
+        """Whether some output of the operator sees zeros that are not in its input."""
+        node = self.nodes[0]
+        if self.kind == "ConvTranspose":
+            return True  # borders and gaps receive fewer taps than the middle
+        if self.kind != "Conv":
+            return False
+        auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
+        return any(node.attributes.get_ints("pads", ())) or auto_pad.startswith("SAME")
+
+    def build(self, kernel: Floats, bias: Floats | None) -> Step:
+        """The operator with another kernel and bias, as the steps that replace its nodes."""
+        node, name = self.nodes[0], self.names
+        weight = Weights(array=_to_weight(self.kind, kernel, node), name=name[0], dtype=self.dtype)
+        offset = () if bias is None else (Weights(array=bias, name=name[1], dtype=self.dtype),)
+        if self.kind == "MatMul":
+            product = Step(op_type="MatMul", inputs=(self.x, weight), like=self.y)
+            return Step(op_type="Add", inputs=(product, *offset)) if offset else product
+        attributes = attributes_of(node)
+        if self.kind == "Gemm":
+            attributes = {"transB": attributes.get("transB", 0)}
+        return Step(op_type=self.kind, inputs=(self.x, weight, *offset), attributes=attributes)
+
+
+def read_linear(node: ir.Node) -> LinearOp | None:
+    """The linear operator that starts at `node`, None where it is none of these; declines weights it cannot read."""
+    if node.domain not in ("", "ai.onnx") or node.op_type not in LINEAR_TYPES:
+        return None
+    x, weight = node.inputs[0], node.inputs[1]
+    if x is None or weight is None or is_constant(x):
+        return None
+    kernel = _to_kernel(node, weight_array(weight))
+    nodes, bias_value = _bias(node, kernel.shape[0] * kernel.shape[1])
+    bias = None if bias_value is None else weight_array(bias_value)
+    if bias is not None:
+        bias = np.broadcast_to(bias.reshape(-1) * _coefficient(node, "beta"), (kernel.shape[0] * kernel.shape[1],))
+    stem = weight.name or f"{node.outputs[0].name}.weight"
+    bias_name = (bias_value.name if bias_value is not None else None) or stem.removesuffix(".weight") + ".bias"
+    return LinearOp(
+        nodes=nodes,
+        x=x,
+        y=nodes[-1].outputs[0],
+        kernel=kernel,
+        bias=bias,
+        names=(stem, bias_name),
+        dtype=constant_array(weight).dtype,
+    )
+
+
+def linear_ending_at(value: ir.Value) -> LinearOp | None:
+    """The linear operator whose result `value` is, the bias of a MatMul included."""
+    producer = value.producer()
+    if producer is None:
+        return None
+    if producer.op_type == "Add" and producer.domain in ("", "ai.onnx"):
+        for operand in producer.inputs:
+            matmul = None if operand is None else operand.producer()
+            if matmul is not None and matmul.op_type == "MatMul":
+                op = read_linear(matmul)
+                return op if op is not None and op.y is value else None
+    return read_linear(producer)
+
+
+def _coefficient(node: ir.Node, name: str) -> float:
+    return node.attributes.get_float(name, 1.0) if node.op_type == "Gemm" else 1.0
+
+
+def _bias(node: ir.Node, outputs: int) -> tuple[tuple[ir.Node, ...], ir.Value | None]:
+    """The nodes of the operator and its bias, looking for the Add after a MatMul."""
+    if node.op_type != "MatMul":
+        return (node,), node.inputs[2] if len(node.inputs) > 2 else None
+    product = node.outputs[0]
+    readers = product.consumers()
+    if len(readers) != 1 or product.is_graph_output() or readers[0].op_type != "Add" or readers[0].domain:
+        return (node,), None
+    add = readers[0]
+    other = add.inputs[1] if add.inputs[0] is product else add.inputs[0]
+    if other is None or not is_constant(other) or other.is_graph_input():
+        return (node,), None
+    shape = constant_array(other).shape
+    return ((node, add), other) if shape == (outputs,) else ((node,), None)
+
+
+def _to_kernel(node: ir.Node, weight: Floats) -> Floats:
+    groups = node.attributes.get_int("group", 1)
+    if node.op_type == "Conv":
+        return weight.reshape(groups, -1, *weight.shape[1:])
+    if node.op_type == "ConvTranspose":
+        return weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    if weight.ndim != 2:
+        raise Decline(f"the weight of {node.op_type} has rank {weight.ndim}")
+    if node.attributes.get_int("transA", 0):
+        raise Decline("the Gemm transposes its input")
+    transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0)
+    return (weight if transposed else weight.T)[None] * _coefficient(node, "alpha")
+
+
+def _to_weight(kind: str, kernel: Floats, node: ir.Node) -> Floats:
+    if kind == "Conv":
+        return kernel.reshape(-1, *kernel.shape[2:])
+    if kind == "ConvTranspose":
+        return kernel.swapaxes(1, 2).reshape(-1, kernel.shape[1], *kernel.shape[3:])
+    transposed = kind == "Gemm" and node.attributes.get_int("transB", 0)
+    return kernel[0] if transposed else kernel[0].T
