@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -35,7 +35,7 @@ __all__ = [
     "variants",
 ]
 
-ConfigValue = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
 Form = Literal["training", "deploy"]
 
 
@@ -74,13 +74,13 @@ class Variant:
         task: "classification" or "super-resolution".
         forms: the forms that `create_model` can build, "training" first.
         input_size: height and width it was published at.
-        min_size: smallest height and width it accepts.
+        least_side: smallest height and width it accepts.
         params: trainable and fixed parameters of the training form.
         deploy_params: the same of the deploy form, where it is known.
         macs: published multiply-accumulates at `input_size`.
         top1: published ImageNet top-1, in percent.
         tolerance: bound of max_abs_over_std against the official network.
-        golden: name of its fixture, whether or not the fixture is at hand.
+        golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
         requires: packages beyond the core that the architecture imports.
         config: every field of the architecture's `Config`.
     """
@@ -96,7 +96,7 @@ class Variant:
     forms: tuple[Form, ...]
     preprocessing: Preprocessing
     input_size: tuple[int, int]
-    min_size: int
+    least_side: int
     params: int
     tolerance: float
     config: Mapping[str, ConfigValue]
@@ -104,6 +104,7 @@ class Variant:
     macs: int | None = None
     top1: float | None = None
     golden: str | None = None
+    deploy_golden: str | None = None
     weights: Weights | None = None
     requires: tuple[str, ...] = ()
 
@@ -114,6 +115,11 @@ class Variant:
         if not isinstance(channels, int):
             raise TypeError(f"{self.name}: in_chans of the card is not an int")
         return (1, channels, *self.input_size)
+
+    @property
+    def preprocess(self) -> dict[str, object]:
+        """Task and preprocessing as a manifest holds them."""
+        return {"task": self.task, **asdict(self.preprocessing)}
 
 
 @cache
@@ -219,7 +225,11 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return {key: _as_tuple(value) for key, value in table.items()}
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
 
 
 def _architecture(variant: Variant) -> Any:
@@ -253,7 +263,7 @@ def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[
 
 def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
     """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
-    value = _converted(given, like)
+    value: ConfigValue | None = _converted(given, like)
     if value is None:
         raise UsageError(
             f"{model}({name}={given!r})",

@@ -23,20 +23,75 @@ __all__ = ["KEPT", "LARGE", "CastPrecision"]
 
 #: Operators whose intermediate values leave half precision's range, or whose errors accumulate.
 KEPT: Final = frozenset(
-    """LayerNormalization RMSNormalization GroupNormalization InstanceNormalization MeanVarianceNormalization
-    LpNormalization LRN Softplus Exp Log LogSoftmax Pow Sqrt Reciprocal CumSum CumProd ReduceSumSquare ReduceL2
-    ReduceLogSum ReduceLogSumExp ReduceProd LpPool GlobalLpPool Einsum STFT DFT""".split()
+    [
+        "LayerNormalization",
+        "RMSNormalization",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "MeanVarianceNormalization",
+        "LpNormalization",
+        "LRN",
+        "Softplus",
+        "Exp",
+        "Log",
+        "LogSoftmax",
+        "Pow",
+        "Sqrt",
+        "Reciprocal",
+        "CumSum",
+        "CumProd",
+        "ReduceSumSquare",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceProd",
+        "LpPool",
+        "GlobalLpPool",
+        "Einsum",
+        "STFT",
+        "DFT",
+    ]
 )
 #: Operators that make float32 from something else: they go on doing so.
 _SOURCES: Final = frozenset(
-    """Cast CastLike ConstantOfShape EyeLike RandomNormal RandomUniform RandomNormalLike RandomUniformLike Range OneHot
-    Multinomial Bernoulli HannWindow HammingWindow BlackmanWindow MelWeightMatrix DynamicQuantizeLinear""".split()
+    [
+        "Cast",
+        "CastLike",
+        "ConstantOfShape",
+        "EyeLike",
+        "RandomNormal",
+        "RandomUniform",
+        "RandomNormalLike",
+        "RandomUniformLike",
+        "Range",
+        "OneHot",
+        "Multinomial",
+        "Bernoulli",
+        "HannWindow",
+        "HammingWindow",
+        "BlackmanWindow",
+        "MelWeightMatrix",
+        "DynamicQuantizeLinear",
+    ]
 )
 _REDUCTIONS: Final = frozenset(["ReduceSum", "ReduceMean", "ReduceL1", "GlobalAveragePool"])
 #: A mean or sum over at least this many elements is kept: their rounding errors, or their sum, show in half precision.
 LARGE: Final = 256
 _MOVING: Final = frozenset(
-    "Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Identity Expand Gather Concat Tile".split()
+    [
+        "Reshape",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "Slice",
+        "Split",
+        "Identity",
+        "Expand",
+        "Gather",
+        "Concat",
+        "Tile",
+    ]
 )
 #: Inputs that are float32 by the operator's definition.
 _ALWAYS_FLOAT: Final[Mapping[str, frozenset[int]]] = {"Resize": frozenset([1, 2]), "Upsample": frozenset([1])}
@@ -100,7 +155,9 @@ def _kept(options: CastPrecision, nodes: list[ir.Node], opset: int) -> set[ir.No
 
 
 def _stays(options: CastPrecision, node: ir.Node, opset: int) -> bool:
-    if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+    if any(
+        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
+    ):
         return True
     if node.domain not in ("", "ai.onnx"):
         return node.op_type not in options.parameters
@@ -138,10 +195,14 @@ class _Casts:
         self._views: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         self._floats = [value for value in self.graph.initializers.values() if value.dtype == ir.DataType.FLOAT]
 
-    def node(self, node: ir.Node, kept: bool, parameters: Mapping[str, frozenset[int]]) -> bool:  # noqa: FBT001
+    def node(self, node: ir.Node, kept: bool, parameters: Mapping[str, frozenset[int]]) -> bool:
         """Give a node inputs of its type; whether it computes in half precision now."""
-        fixed = parameters.get(node.op_type, frozenset()) if node.domain else _ALWAYS_FLOAT.get(node.op_type, frozenset())
-        floats = [v for v in (*node.inputs, *node.outputs) if v is not None and v.dtype in (ir.DataType.FLOAT, self.half)]
+        fixed = (
+            parameters.get(node.op_type, frozenset()) if node.domain else _ALWAYS_FLOAT.get(node.op_type, frozenset())
+        )
+        floats = [
+            v for v in (*node.inputs, *node.outputs) if v is not None and v.dtype in (ir.DataType.FLOAT, self.half)
+        ]
         if not floats:
             return False
         for index, value in enumerate(node.inputs):
@@ -167,7 +228,9 @@ class _Casts:
             raise GraphError(str(value.name), "this initializer has no value", "export the model again")
         array = value.const_value.numpy().astype(dtype.numpy())
         name = f"{value.name}_{dtype.name.lower()}"
-        new = ir.Value(name=name, shape=value.shape, type=ir.TensorType(dtype), const_value=ir.tensor(array, dtype, name))
+        new = ir.Value(
+            name=name, shape=value.shape, type=ir.TensorType(dtype), const_value=ir.tensor(array, dtype, name)
+        )
         self.graph.register_initializer(new)
         return new
 

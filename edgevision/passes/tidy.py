@@ -37,7 +37,11 @@ def tidy(model: ir.Model) -> bool:
         _LIFT(model)
         split = split_constants(model)
         folded = fold_constants(
-            model, onnx_shape_inference=True, input_size_limit=_LARGEST_FOLD, output_size_limit=_LARGEST_FOLD
+            model,
+            onnx_shape_inference=True,
+            should_fold=_foldable,
+            input_size_limit=_LARGEST_FOLD,
+            output_size_limit=_LARGEST_FOLD,
         )
         lifted = _CLEAN(model).modified
         merged = _merge_integer_constants(model)
@@ -46,6 +50,11 @@ def tidy(model: ir.Model) -> bool:
             break
         changed = True
     return changed
+
+
+def _foldable(node: ir.Node) -> bool | None:
+    """Split is `split_constants`' business; None leaves the rest to the folder's own rules."""
+    return False if node.op_type == "Split" else None
 
 
 def _merge_integer_constants(model: ir.Model) -> bool:

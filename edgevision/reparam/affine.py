@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgevision.reparam.matching import Decline, Floats, data_inputs, is_constant, weight_array
+from edgevision.reparam.matching import Decline, Floats, data_inputs, is_constant, is_standard, weight_array
 
 __all__ = ["Affine", "ChannelAxis", "affine_input", "read_affine"]
 
@@ -51,7 +51,7 @@ class Affine:
 
 def affine_input(node: ir.Node) -> ir.Value | None:
     """The data input of a node that may be a per-channel affine, else None; reads no constants."""
-    if node.domain not in ("", "ai.onnx") or not node.inputs:
+    if not is_standard(node) or not node.inputs:
         return None
     if node.op_type in ("BatchNormalization", "Neg"):
         return node.inputs[0]
@@ -73,10 +73,8 @@ def read_affine(node: ir.Node, axis: ChannelAxis) -> Affine | None:
     ones, zeros = np.ones(axis.channels), np.zeros(axis.channels)
     if node.op_type == "Neg":
         return Affine(node=node, x=x, y=node.outputs[0], scale=-ones, shift=zeros)
-    first, second = node.inputs
-    swapped = second is x
-    constant = first if swapped else second
-    assert constant is not None  # affine_input saw two inputs, one of them x
+    swapped = node.inputs[1] is x
+    constant = next(value for value in node.inputs if value is not None and value is not x)
     numbers = _per_channel(weight_array(constant), axis)
     if numbers is None:
         return None
@@ -105,7 +103,7 @@ def _read_norm(node: ir.Node, x: ir.Value, axis: ChannelAxis) -> Affine | None:
     gamma, beta, mean, var = (weight_array(value) for value in node.inputs[1:] if value is not None)
     if gamma.size != axis.channels:
         return None
-    spread = var + node.attributes.get_float("epsilon", 1e-5)
+    spread = var + float(np.float32(node.attributes.get_float("epsilon", 1e-5)))  # ONNX attributes are float32
     if (spread <= 0).any():
         raise Decline(f"the variance of {int((spread <= 0).sum())} channels is not positive, epsilon included")
     dead = np.flatnonzero(var == 0)

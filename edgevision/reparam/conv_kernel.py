@@ -44,12 +44,12 @@ class ConvKernel:
     @property
     def inputs(self) -> int:
         """Channels read."""
-        return self.weight.shape[1] * self.groups
+        return int(self.weight.shape[1]) * self.groups
 
     @property
     def outputs(self) -> int:
         """Channels written."""
-        return self.weight.shape[0]
+        return int(self.weight.shape[0])
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ class ConvKernel:
 
 
 def per_channel_kernel(scale: Floats, shift: Floats, spatial: int) -> ConvKernel:
-    """Scale * x + shift as a 1x1 depthwise convolution; the identity for ones and zeros."""
+    """The affine scale * x + shift as a 1x1 depthwise convolution; the identity for ones and zeros."""
     ones, zeros = (1,) * spatial, (0,) * spatial
     weight = scale.reshape(-1, 1, *ones)
     return ConvKernel(
@@ -156,4 +156,5 @@ def _add_into(
     blocks = weight.reshape(groups, fold, out, fold, channels, *weight.shape[2:])
     finer = kernel.weight.reshape(groups, fold, out, channels, *kernel.taps)
     for block in range(fold):
-        blocks[(slice(None), block, slice(None), block, slice(None), *where)] += finer[:, block]
+        index: tuple[int | slice, ...] = (slice(None), block, slice(None), block, slice(None), *where)
+        blocks[index] += finer[:, block]

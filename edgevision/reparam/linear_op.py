@@ -14,10 +14,18 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.reparam.affine import ChannelAxis
-from edgevision.reparam.matching import Decline, Floats, attributes_of, constant_array, is_constant, weight_array
+from edgevision.reparam.matching import (
+    Decline,
+    Floats,
+    attributes_of,
+    constant_array,
+    is_constant,
+    is_standard,
+    weight_array,
+)
 from edgevision.reparam.rewrite import Step, Weights
 
-__all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "read_linear"]
+__all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "linear_start", "read_linear"]
 
 LINEAR_TYPES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -49,12 +57,12 @@ class LinearOp:
     @property
     def inputs(self) -> int:
         """Channels read."""
-        return self.kernel.shape[0] * self.kernel.shape[2]
+        return int(self.kernel.shape[0] * self.kernel.shape[2])
 
     @property
     def outputs(self) -> int:
         """Channels written."""
-        return self.kernel.shape[0] * self.kernel.shape[1]
+        return int(self.kernel.shape[0] * self.kernel.shape[1])
 
     def axis(self, *, output: bool) -> ChannelAxis:
         """Where the channels of the operator's output or input lie."""
@@ -91,11 +99,15 @@ class LinearOp:
 
 def read_linear(node: ir.Node) -> LinearOp | None:
     """The linear operator that starts at `node`, None where it is none of these; declines weights it cannot read."""
-    if node.domain not in ("", "ai.onnx") or node.op_type not in LINEAR_TYPES:
+    if not is_standard(node) or node.op_type not in LINEAR_TYPES:
         return None
     x, weight = node.inputs[0], node.inputs[1]
     if x is None or weight is None or is_constant(x):
         return None
+    if node.op_type == "ConvTranspose":
+        auto = node.attributes.get_string("auto_pad", "NOTSET")
+        if auto not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
+            raise Decline("the ConvTranspose pads by the output size it is asked for")
     kernel = _to_kernel(node, weight_array(weight))
     nodes, bias_value = _bias(node, kernel.shape[0] * kernel.shape[1])
     bias = None if bias_value is None else weight_array(bias_value)
@@ -116,20 +128,24 @@ def read_linear(node: ir.Node) -> LinearOp | None:
 
 def linear_ending_at(value: ir.Value) -> LinearOp | None:
     """The linear operator whose result `value` is, the bias of a MatMul included."""
+    start = linear_start(value)
+    op = None if start is None else read_linear(start)
+    return op if op is not None and op.y is value else None
+
+
+def linear_start(value: ir.Value) -> ir.Node | None:
+    """The first node of the linear operator that may end at `value`; reads no constants."""
     producer = value.producer()
-    if producer is None:
+    if producer is None or not is_standard(producer):
         return None
-    if producer.op_type == "Add" and producer.domain in ("", "ai.onnx"):
-        for operand in producer.inputs:
-            matmul = None if operand is None else operand.producer()
-            if matmul is not None and matmul.op_type == "MatMul":
-                op = read_linear(matmul)
-                return op if op is not None and op.y is value else None
-    return read_linear(producer)
+    if producer.op_type == "Add" and any(is_constant(operand) for operand in producer.inputs):
+        before = (operand.producer() for operand in producer.inputs if operand is not None)
+        return next((node for node in before if node is not None and node.op_type == "MatMul"), None)
+    return producer if producer.op_type in LINEAR_TYPES else None
 
 
 def _coefficient(node: ir.Node, name: str) -> float:
-    return node.attributes.get_float(name, 1.0) if node.op_type == "Gemm" else 1.0
+    return float(np.float32(node.attributes.get_float(name, 1.0))) if node.op_type == "Gemm" else 1.0
 
 
 def _bias(node: ir.Node, outputs: int) -> tuple[tuple[ir.Node, ...], ir.Value | None]:
@@ -156,9 +172,9 @@ def _to_kernel(node: ir.Node, weight: Floats) -> Floats:
         return weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
     if weight.ndim != 2:
         raise Decline(f"the weight of {node.op_type} has rank {weight.ndim}")
-    if node.attributes.get_int("transA", 0):
+    if node.attributes.get_int("transA"):
         raise Decline("the Gemm transposes its input")
-    transposed = node.op_type == "Gemm" and node.attributes.get_int("transB", 0)
+    transposed = node.op_type == "Gemm" and bool(node.attributes.get_int("transB"))
     return (weight if transposed else weight.T)[None] * _coefficient(node, "alpha")
 
 
@@ -167,5 +183,6 @@ def _to_weight(kind: str, kernel: Floats, node: ir.Node) -> Floats:
         return kernel.reshape(-1, *kernel.shape[2:])
     if kind == "ConvTranspose":
         return kernel.swapaxes(1, 2).reshape(-1, kernel.shape[1], *kernel.shape[3:])
-    transposed = kind == "Gemm" and node.attributes.get_int("transB", 0)
-    return kernel[0] if transposed else kernel[0].T
+    transposed = kind == "Gemm" and bool(node.attributes.get_int("transB"))
+    matrix: Floats = kernel[0]
+    return matrix if transposed else matrix.T

@@ -17,6 +17,7 @@ __all__ = [
     "constant_array",
     "data_inputs",
     "is_constant",
+    "is_standard",
     "label",
     "labels",
     "removable",
@@ -48,6 +49,11 @@ def labels(nodes: tuple[ir.Node, ...]) -> tuple[str, ...]:
 def attributes_of(node: ir.Node) -> dict[str, int | float | str | tuple[int, ...]]:
     """Plain values of the node's attributes."""
     return {name: attr.value for name, attr in node.attributes.items()}
+
+
+def is_standard(node: ir.Node) -> bool:
+    """Whether the node is an operator of the ONNX standard, not of another domain."""
+    return node.domain in ("", "ai.onnx")
 
 
 def is_constant(value: ir.Value | None) -> bool:

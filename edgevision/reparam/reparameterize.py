@@ -12,12 +12,12 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError, UsageError
-from edgevision.passes.constant_folding import fold_constants
 from edgevision.passes.graph_pass import Application, Declined, PassResult
+from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
 from edgevision.reparam.equations import Equation, all_equations
 from edgevision.reparam.local_proof import prove
-from edgevision.reparam.matching import labels
+from edgevision.reparam.matching import Decline, labels
 from edgevision.reparam.rewrite import Rewrite, write
 
 __all__ = ["ReparamOptions", "reparameterize"]
@@ -50,7 +50,7 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
     opset = model.graph.opset_imports.get("", 0)
     if opset < _OLDEST_OPSET:
         raise GraphError("the model", f"its opset is {opset}", f"convert it to opset {_OLDEST_OPSET} or later first")
-    fold_constants(model)
+    tidy(model)
     applied: list[Application] = []
     while True:
         declined: list[Declined] = []
@@ -81,7 +81,10 @@ def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
 
 def _apply(rewrite: Rewrite, opset: int, seed: int) -> Application | Declined:
     where = labels(rewrite.old)
-    proof = prove(rewrite, opset, seed)
+    try:
+        proof = prove(rewrite, opset, seed)
+    except Decline as no:
+        return Declined(where=where, equation=rewrite.equation, reason=no.reason)
     if proof.objection:
         return Declined(where=where, equation=rewrite.equation, reason=proof.objection)
     params_before, macs_before = parameters(rewrite.old), macs(rewrite.old)

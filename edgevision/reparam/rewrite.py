@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from edgevision.reparam.matching import Floats, is_constant
+from edgevision.errors import GraphError
+from edgevision.reparam.matching import Floats, is_constant, label
 
 __all__ = ["Rewrite", "Step", "Weights", "write"]
 
@@ -87,9 +88,10 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
     Initializers are never changed: new ones are added under the old name where nothing else reads the old one, so a
     tensor shared with another node keeps its values.
     """
-    graph = rewrite.old[-1].graph
-    assert isinstance(graph, ir.Graph)  # equations look at the main graph only
     anchor, output = rewrite.old[-1], rewrite.output
+    graph = anchor.graph
+    if not isinstance(graph, ir.Graph):
+        raise GraphError(label(anchor), "it is not in a graph whose initializers can be replaced")
     _free_names(graph, rewrite)
     values: dict[int, ir.Value] = {}
     nodes: list[ir.Node] = []
@@ -113,7 +115,7 @@ def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
         for value in node.inputs:
             if value is None or not value.is_initializer() or value.is_graph_output() or value.is_graph_input():
                 continue
-            if is_constant(value) and set(value.consumers()) <= old:
+            if value.name is not None and is_constant(value) and set(value.consumers()) <= old:
                 graph.initializers.pop(value.name, None)
 
 
@@ -127,7 +129,9 @@ def _operand(graph: ir.Graph, operand: ir.Value | Weights | Step, values: dict[i
         while name in graph.initializers:
             name, number = f"{operand.name}_{number}", number + 1
         tensor = ir.tensor(operand.rounded(), name=name)
-        value = ir.Value(name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
         graph.register_initializer(value)
         values[id(operand)] = value
     return values[id(operand)]

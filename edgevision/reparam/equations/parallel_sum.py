@@ -2,10 +2,10 @@
 
     sum_i (W_i * x + b_i)  =  (sum_i E(W_i)) * x + sum_i b_i
 
-E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated one
-spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
-per-channel affines and the map itself (a residual becomes the centre tap). Operands of the sum that read another map
-stay, added to the merged one.
+E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated
+one spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
+per-channel affines and the map itself (a residual becomes the centre tap); or, on rows, Gemm and MatMul. Operands of
+the sum that read another tensor stay, added to the merged one.
 
 Declines: branches of different stride, channels or output size; a branch with another reader; a pool or padding that is
 not shift-invariant; a merged kernel dearer than its branches (`pricing`), such as 1x1 dense + 13x13 depthwise.
@@ -15,61 +15,52 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from edgevision.passes.graph_pass import Declined
-from edgevision.reparam.affine import ChannelAxis
-from edgevision.reparam.branches import Leaf, SumTree, map_read_by, read_kernel, sum_trees
-from edgevision.reparam.conv_kernel import ConvKernel, sum_kernels
+from edgevision.reparam.branch import Branch, channel_axis, operators_of, read_branch, source_of
+from edgevision.reparam.conv_kernel import sum_kernels
 from edgevision.reparam.equations import Equation
-from edgevision.reparam.matching import Decline, constant_array, labels, removable
-from edgevision.reparam.pricing import price_of_add, price_of_affine, price_of_kernel
-from edgevision.reparam.probing import probe_sizes, static_sizes
+from edgevision.reparam.matching import Decline, labels
+from edgevision.reparam.pricing import price_of_add, price_of_kernel
+from edgevision.reparam.probing import probe_of, probe_sizes, static_sizes
 from edgevision.reparam.rewrite import Rewrite, Step, Weights
+from edgevision.reparam.sum_tree import Leaf, SumTree, sum_trees
 
 __all__ = ["EQUATION"]
 
 _NAME = "parallel_sum"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Branch:
-    """One or more leaves of a sum, as one kernel."""
-
-    leaves: tuple[Leaf, ...]
-    kernel: ConvKernel
-    price: float
-
-
 def _find(graph: ir.Graph) -> Iterator[Rewrite | Declined]:
     for tree in sum_trees(graph):
         for source, leaves in _groups(tree):
-            if tree.root.graph is None:
+            if tree.root.graph is None:  # an earlier group has been merged: the rest of the tree is found again
                 break
-            where = labels((*_operators(leaves, source), tree.root))
-            branches: list[_Branch] = []
+            branches: list[Branch] = []
             for leaf, read in _read_all(leaves, source):
                 if isinstance(read, Decline):
-                    yield Declined(
-                        where=labels((*_operators((leaf,), source), tree.root)), equation=_NAME, reason=read.reason
-                    )
-                else:
+                    yield _declined(tree, source, (leaf,), read)
+                elif read is not None:
                     branches.append(read)
             if len(branches) < 2:
                 continue
             try:
-                merged = _cheapest(branches, static_sizes(source))
-                yield _rewrite(tree, source, merged)
+                yield _rewrite(tree, source, _cheapest(branches, static_sizes(source)))
             except Decline as no:
-                yield Declined(where=where, equation=_NAME, reason=no.reason)
+                yield _declined(tree, source, leaves, no)
+
+
+def _declined(tree: SumTree, source: ir.Value, leaves: tuple[Leaf, ...], no: Decline) -> Declined:
+    operators = dict.fromkeys(node for leaf in leaves for node in operators_of(leaf, source))
+    return Declined(where=labels((*operators, tree.root)), equation=_NAME, reason=no.reason)
 
 
 def _groups(tree: SumTree) -> Iterator[tuple[ir.Value, tuple[Leaf, ...]]]:
-    """Leaves by the map they read; a leaf that is that map belongs to it."""
-    sources = [map_read_by(leaf) for leaf in tree.leaves]
+    """Leaves by the tensor they read; a leaf that is that tensor belongs to it."""
+    sources = [source_of(leaf.value) for leaf in tree.leaves]
     for source in dict.fromkeys(source for source in sources if source is not None):
         members = tuple(
             leaf for leaf, read in zip(tree.leaves, sources, strict=True) if read is source or leaf.value is source
@@ -78,67 +69,25 @@ def _groups(tree: SumTree) -> Iterator[tuple[ir.Value, tuple[Leaf, ...]]]:
             yield source, members
 
 
-def _operators(leaves: tuple[Leaf, ...], source: ir.Value) -> tuple[ir.Node, ...]:
-    nodes = (leaf.value.producer() for leaf in leaves if leaf.value is not source)
-    return tuple(dict.fromkeys(node for node in nodes if node is not None))
-
-
-def _read_all(leaves: tuple[Leaf, ...], source: ir.Value) -> Iterator[tuple[Leaf, _Branch | Decline]]:
-    axis = _axis(leaves, source)
+def _read_all(leaves: tuple[Leaf, ...], source: ir.Value) -> Iterator[tuple[Leaf, Branch | Decline | None]]:
+    axis = channel_axis(leaves, source)
     for leaf in leaves:
         try:
-            kernel = None if axis is None else read_kernel(leaf.value, source, axis)
-            if kernel is None:
-                continue
-            if leaf.value is not source:
-                removable(leaf.value, leaf.reader)
+            yield leaf, None if axis is None else read_branch(leaf, source, axis)
         except Decline as no:
             yield leaf, no
-            continue
-        signed = kernel.negated() if leaf.negative else kernel
-        yield leaf, _Branch(leaves=(leaf,), kernel=signed, price=_price(leaf, source, kernel))
 
 
-def _axis(leaves: tuple[Leaf, ...], source: ir.Value) -> ChannelAxis | None:
-    """Channels and rank of the map, from a convolution that reads it or from its shape."""
-    for node in _operators(leaves, source):
-        weight = node.inputs[1] if node.op_type == "Conv" else None
-        tensor = None if weight is None else ir.convenience.get_const_tensor(weight)
-        if tensor is not None:
-            shape = tuple(int(size) for size in tensor.shape)
-            channels = shape[1] * node.attributes.get_int("group", 1)
-            return ChannelAxis(channels=channels, from_end=1 - len(shape), rank=len(shape))
-    shape = None if source.shape is None else tuple(source.shape)
-    if shape is None or len(shape) < 3 or not isinstance(shape[1], int):
-        return None
-    return ChannelAxis(channels=shape[1], from_end=1 - len(shape), rank=len(shape))
-
-
-def _price(leaf: Leaf, source: ir.Value, kernel: ConvKernel) -> float:
-    node = leaf.value.producer()
-    if leaf.value is source:
-        return 0.0
-    if node is not None and node.op_type in ("Conv", "AveragePool"):
-        return price_of_kernel(kernel)
-    return price_of_affine(kernel.outputs)
-
-
-def _cheapest(branches: list[_Branch], sizes: tuple[int, ...] | None) -> _Branch:
+def _cheapest(branches: list[Branch], sizes: tuple[int, ...] | None) -> Branch:
     """All branches as one where that pays, else the largest saving found by merging two at a time."""
     reasons: list[str] = []
 
-    def merge(parts: tuple[_Branch, ...]) -> _Branch | None:
+    def merge(parts: tuple[Branch, ...]) -> Branch | None:
         try:
-            kernel = sum_kernels([part.kernel for part in parts], sizes)
+            return _merge(parts, sizes)
         except Decline as no:
             reasons.append(no.reason)
             return None
-        price = price_of_kernel(kernel)
-        apart = sum(part.price for part in parts) + (len(parts) - 1) * price_of_add(kernel.outputs)
-        if price > apart:
-            reasons.append(f"merged it would cost {price / apart:.1f} times as much as apart")
-            return None
-        return _Branch(leaves=tuple(leaf for part in parts for leaf in part.leaves), kernel=kernel, price=price)
 
     whole = merge(tuple(branches))
     if whole is not None:
@@ -157,45 +106,68 @@ def _cheapest(branches: list[_Branch], sizes: tuple[int, ...] | None) -> _Branch
     return merged[0]
 
 
-def _rewrite(tree: SumTree, source: ir.Value, merged: _Branch) -> Rewrite:
-    kernel, output = merged.kernel, tree.root.outputs[0]
-    operators = _operators(merged.leaves, source)
-    weight_name, bias_name, dtype = _naming(operators, output)
-    weights = [Weights(array=kernel.weight, name=weight_name, dtype=dtype)]
-    if kernel.bias.any():
-        weights.append(Weights(array=kernel.bias, name=bias_name, dtype=dtype))
-    like = merged.leaves[0].value
-    new = Step(op_type="Conv", inputs=(source, *weights), attributes=_attributes(kernel), like=like)
-    sizes = probe_sizes(kernel, static_sizes(source))
-    counts = tuple((n + k) // s + 1 for n, k, s in zip(sizes, kernel.slack, kernel.strides, strict=True))
-    probes = {source: (1, kernel.inputs, *sizes)}
+def _merge(parts: tuple[Branch, ...], sizes: tuple[int, ...] | None) -> Branch:
+    kernel = sum_kernels([part.kernel for part in parts], sizes)
+    price = price_of_kernel(kernel)
+    apart = sum(part.price for part in parts) + (len(parts) - 1) * price_of_add(kernel.outputs)
+    if price > apart:
+        raise Decline(f"merged it would cost {price / apart:.1f} times as much as apart")
+    ops = [part.op for part in parts if part.op is not None]
+    return Branch(
+        leaves=tuple(leaf for part in parts for leaf in part.leaves),
+        nodes=tuple(dict.fromkeys(node for part in parts for node in part.nodes)),
+        kernel=kernel,
+        price=price,
+        op=max(ops, key=lambda op: op.kernel.size) if ops else None,
+    )
+
+
+def _rewrite(tree: SumTree, source: ir.Value, merged: Branch) -> Rewrite:
+    output = tree.root.outputs[0]
+    new, before, after = _on_rows(merged) if not merged.kernel.taps else _on_maps(merged, source, output)
+    probes = {source: before}
     for leaf in tree.leaves:
         if leaf not in merged.leaves:
             new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), like=output)
-            probes.setdefault(leaf.value, (1, kernel.outputs, *counts))
-    return Rewrite(equation=_NAME, old=(*operators, *tree.nodes), new=new, probes=probes)
+            probes.setdefault(leaf.value, after)
+    return Rewrite(equation=_NAME, old=(*merged.nodes, *tree.nodes), new=new, probes=probes)
 
 
-def _attributes(kernel: ConvKernel) -> dict[str, int | tuple[int, ...]]:
-    return {
+def _on_rows(merged: Branch) -> tuple[Step, tuple[int, ...], tuple[int, ...]]:
+    """The merged Gemm or MatMul, and the shapes it is proven on."""
+    kernel, op = merged.kernel, merged.op
+    if op is None:
+        raise Decline("no operand has a weight to merge the others into")
+    bias = kernel.bias if kernel.bias.any() else None
+    before = probe_of(op)
+    return op.build(kernel.weight[None], bias), before, (*before[:-1], kernel.outputs)
+
+
+def _on_maps(merged: Branch, source: ir.Value, output: ir.Value) -> tuple[Step, tuple[int, ...], tuple[int, ...]]:
+    """The merged convolution, and the shapes it is proven on."""
+    kernel = merged.kernel
+    weight_name, bias_name, dtype = _naming(merged, output)
+    weights = [Weights(array=kernel.weight, name=weight_name, dtype=dtype)]
+    if kernel.bias.any():
+        weights.append(Weights(array=kernel.bias, name=bias_name, dtype=dtype))
+    attributes: dict[str, int | tuple[int, ...]] = {
         "kernel_shape": kernel.taps,
         "strides": kernel.strides,
         "dilations": kernel.dilations,
         "pads": (*kernel.begin, *kernel.end),
         "group": kernel.groups,
     }
+    like = next((leaf.value for leaf in merged.leaves if leaf.value is not source), source)
+    sizes = probe_sizes(kernel, static_sizes(source))
+    counts = tuple((n + k) // s + 1 for n, k, s in zip(sizes, kernel.slack, kernel.strides, strict=True))
+    step = Step(op_type="Conv", inputs=(source, *weights), attributes=attributes, like=like)
+    return step, (1, kernel.inputs, *sizes), (1, kernel.outputs, *counts)
 
 
-def _naming(operators: tuple[ir.Node, ...], output: ir.Value) -> tuple[str, str, np.dtype[np.generic]]:
+def _naming(merged: Branch, output: ir.Value) -> tuple[str, str, np.dtype[np.generic]]:
     """Names and type of the merged weights: those of the largest convolution among the branches."""
-    weights = [node.inputs[1] for node in operators if node.op_type == "Conv" and node.inputs[1] is not None]
-    if weights:
-        largest = max(
-            (constant_array(weight) for weight in weights if weight is not None), key=lambda array: array.size
-        )
-        name = next(w.name for w in weights if w is not None and constant_array(w).size == largest.size)
-        stem = (name or f"{output.name}.weight").removesuffix(".weight")
-        return name or f"{stem}.weight", f"{stem}.bias", largest.dtype
+    if merged.op is not None:
+        return *merged.op.names, merged.op.dtype
     if output.dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
         raise Decline(f"the sum is {output.dtype.name.lower() if output.dtype else 'of unknown type'}, not float32")
     return f"{output.name}.weight", f"{output.name}.bias", np.dtype(output.dtype.numpy())

@@ -1,169 +1,177 @@
 // The selective scan, with channels on the lanes of a vector.
 //
 // The recurrence is serial in time and independent over channels, so one work item carries `kLanes` channels of one
-// group through time, all their states in registers or the first-level cache. Memory is channel-major: tiles of kTile
-// steps are transposed on their way in and out, and everything between (softplus, skip, gate) happens in the transposed
-// tile, where no lane is wasted however short the sequence. B and C, shared by the channels of a group, are read as
-// scalars. Reversed groups walk the same tiles from the end. More than kStates states are carried in several passes over
-// the sequence that add up in y, so that every buffer has a fixed size and lies on the stack.
+// group through time. Memory is channel-major: tiles of kTile steps are transposed on their way in and out, and
+// everything between happens in the transposed tile, where no lane is wasted however short the sequence. B and C, shared
+// by the channels of a group, are read as scalars. Reversed groups walk the same tiles from the end. More than kStates
+// states are carried in several passes over the sequence that add up in y: so every buffer has a fixed size and lies on
+// the stack.
+//
+// A tile goes through four loops (step sizes, recurrence, gate, and the transposes) rather than one: their exponentials
+// are independent over time, and short loops over them four vectors at a time keep the arithmetic units full.
 #pragma once
 
 #include "kernels.h"
+#include "simd_four.h"
+#include "tile.h"
 #include "vector_math.h"
 
 namespace edgevision {
 
-// dst[c * dst_stride + r] = src[r * src_stride + c] for r < rows <= kLanes, c < columns; lanes beyond `rows` become 0.
 template <class V>
-inline void transpose_in(const float* src, int64_t src_stride, int64_t rows, int64_t columns, float* dst,
-                         int64_t dst_stride) {
-  constexpr int W = V::kLanes;
-  for (int64_t c = 0; c < columns; c += W) {
-    typename V::F block[W];
-    const int64_t width = columns - c < W ? columns - c : W;
-    if (rows == W && width == W) {
-      for (int r = 0; r < W; ++r) block[r] = V::load(src + r * src_stride + c);
-    } else {
-      for (int r = 0; r < W; ++r) block[r] = r < rows ? V::load(src + r * src_stride + c, width) : V::set(0.0f);
-    }
-    V::transpose(block);
-    for (int i = 0; i < width; ++i) V::store(dst + (c + i) * dst_stride, block[i]);
-  }
-}
-
-// The way back: dst[r * dst_stride + c] = src[c * kLanes + r].
-template <class V>
-inline void transpose_out(const float* src, int64_t rows, int64_t columns, float* dst, int64_t dst_stride) {
-  constexpr int W = V::kLanes;
-  for (int64_t c = 0; c < columns; c += W) {
-    typename V::F block[W];
-    const int64_t width = columns - c < W ? columns - c : W;
-    for (int i = 0; i < W; ++i) block[i] = i < width ? V::load(src + (c + i) * W) : V::set(0.0f);
-    V::transpose(block);
-    if (rows == W && width == W) {
-      for (int r = 0; r < W; ++r) V::store(dst + r * dst_stride + c, block[r]);
-    } else {
-      for (int r = 0; r < rows; ++r) V::store(dst + r * dst_stride + c, block[r], width);
-    }
-  }
-}
-
-template <class V>
-struct ScanKernel {
-  using F = typename V::F;
-  using M = Math<V>;
-  static constexpr int W = V::kLanes;
-  static constexpr int kTile = 32;
-  static constexpr int kStates = 64;
-
-  // What one work item is about: pointers to its rows, and the passes' place in the states.
-  struct Item {
-    const float *u, *delta, *z, *A, *B, *C;
-    float* y;
-    int64_t rows, length, states, state_stride;  // state_stride: states of A's row
-    F skip, bias;
-    bool reverse, first, last;
-  };
-
+class ScanKernel {
+ public:
   static void run(const Scan& s, int64_t index) {
     const int64_t blocks = (s.channels + W - 1) / W;
     const int64_t block = index % blocks, group = index / blocks % s.groups, b = index / blocks / s.groups;
     const int64_t channel = block * W, parameter = group * s.channels + channel;
     const int64_t row = b * s.groups * s.channels + parameter;
     const int64_t u_row = s.shared_u ? b * s.channels + channel : row;
-    Item item;
+    Item item{};
     item.rows = s.channels - channel < W ? s.channels - channel : W;
     item.length = s.length;
-    item.state_stride = s.states;
     item.u = s.u + u_row * s.length;
     item.delta = s.delta + row * s.length;
     item.z = s.z ? s.z + row * s.length : nullptr;
     item.y = s.y + row * s.length;
-    item.skip = s.D ? V::load(s.D + parameter, item.rows) : V::set(0.0f);
     item.bias = s.delta_bias ? V::load(s.delta_bias + parameter, item.rows) : V::set(0.0f);
+    item.softplus = s.softplus;
     item.reverse = s.reverse >> group & 1;
-    for (int64_t n = 0; n < s.states; n += kStates) {
+    item.state_stride = s.states;
+    for (int64_t n = 0; n == 0 || n < s.states; n += kStates) {
       item.states = s.states - n < kStates ? s.states - n : kStates;
       item.A = s.A + parameter * s.states + n;
       item.B = s.B + ((b * s.groups + group) * s.states + n) * s.length;
       item.C = s.C + ((b * s.groups + group) * s.states + n) * s.length;
       item.first = n == 0;
+      item.skips = s.D || !item.first;  // later passes add to what the earlier ones left in y
+      item.skip = item.first && s.D ? V::load(s.D + parameter, item.rows) : V::set(1.0f);
       item.last = n + item.states == s.states;
-      if (s.states == 1)
-        choose<true>(s, item);
-      else
-        choose<false>(s, item);
+      s.states == 1 ? Pass<true>::run(item) : Pass<false>::run(item);
     }
   }
 
  private:
+  using F = typename V::F;
+  using V4 = Four<V>;
+  static constexpr int W = V::kLanes;
+  static constexpr int kTile = 64;
+  static constexpr int kStates = 64;
+  static_assert(kTile % (4 * W) == 0 && kStates % W == 0);
+
+  // One pass of a work item: its rows, and the states it carries.
+  struct Item {
+    const float *u, *delta, *z, *A, *B, *C;
+    float* y;
+    int64_t rows, length, states, state_stride;
+    F skip, bias;
+    bool skips, softplus, reverse, first, last;
+  };
+
+  // `Single`: one state, which then lives in a register while the decays are computed ahead.
   template <bool Single>
-  static void choose(const Scan& s, const Item& item) {
-    if (s.softplus)
-      s.D ? pass<Single, true, true>(item) : pass<Single, true, false>(item);
-    else
-      s.D ? pass<Single, false, true>(item) : pass<Single, false, false>(item);
-  }
+  struct Pass {
+    alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], decay[Single ? kTile * W : 1];
+    alignas(64) float A[Single ? W : kStates * W], state[Single ? W : kStates * W];
+    alignas(64) float B[Single ? 1 : kTile * kStates], C[Single ? 1 : kTile * kStates];
 
-  template <bool Single, bool Softplus, bool Skip>
-  static void pass(const Item& item) {
-    constexpr int kPadded = (kStates + W - 1) / W * W;
-    alignas(64) float decay[Single ? W : kStates * W], state[Single ? W : kStates * W];
-    alignas(64) float B[Single ? 1 : kTile * kPadded], C[Single ? 1 : kTile * kPadded];
-    alignas(64) float delta[kTile * W], u[kTile * W], z[kTile * W], y[kTile * W];
-    const int64_t N = item.states, stride = (N + W - 1) / W * W;
-
-    transpose_in<V>(item.A, item.state_stride, item.rows, N, decay, W);
-    for (int64_t n = 0; n < N; ++n) {
-      V::store(decay + n * W, V::load(decay + n * W) * V::set(1.44269504088896341f));
-      V::store(state + n * W, V::set(0.0f));
+    static void run(const Item& item) {
+      Pass pass;
+      pass.begin(item);
+      const int64_t tiles = (item.length + kTile - 1) / kTile;
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t start = (item.reverse ? tiles - 1 - i : i) * kTile;
+        const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
+        transpose_in<V>(item.delta + start, item.length, item.rows, steps, pass.delta, W);
+        transpose_in<V>(item.u + start, item.length, item.rows, steps, pass.u, W);
+        if (i + 1 < tiles) prefetch(item, (item.reverse ? tiles - 2 - i : i + 1) * kTile);
+        pass.step_sizes(item, steps);
+        if (!item.first) transpose_in<V>(item.y + start, item.length, item.rows, steps, pass.u, W);
+        item.skips ? pass.template advance<true>(item, start, steps) : pass.template advance<false>(item, start, steps);
+        if (item.z && item.last) pass.gate(item, start, steps);
+        transpose_out<V>(pass.u, item.rows, steps, item.y + start, item.length);
+      }
     }
-    const int64_t tiles = (item.length + kTile - 1) / kTile;
-    for (int64_t i = 0; i < tiles; ++i) {
-      const int64_t start = (item.reverse ? tiles - 1 - i : i) * kTile;
+
+    static void prefetch(const Item& item, int64_t start) {
       const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
-      transpose_in<V>(item.delta + start, item.length, item.rows, steps, delta, W);
-      transpose_in<V>(item.u + start, item.length, item.rows, steps, u, W);
-      if (!item.first) transpose_in<V>(item.y + start, item.length, item.rows, steps, y, W);
-      if constexpr (!Single) {
-        for (int64_t n = 0; n < N; n += W) {
-          const int64_t rows = N - n < W ? N - n : W;
-          transpose_in<V>(item.B + n * item.length + start, item.length, rows, steps, B + n, stride);
-          transpose_in<V>(item.C + n * item.length + start, item.length, rows, steps, C + n, stride);
-        }
-      }
-      const int64_t step = item.reverse ? -1 : 1;
-      for (int64_t j = 0, t = item.reverse ? steps - 1 : 0; j < steps; ++j, t += step) {
-        F dt = V::load(delta + t * W) + item.bias;
-        if constexpr (Softplus) dt = M::softplus(dt);
-        const F input = V::load(u + t * W), drive = dt * input;
-        F sum;
-        if constexpr (Skip)
-          sum = item.first ? item.skip * input : V::load(y + t * W);
-        else
-          sum = item.first ? V::set(0.0f) : V::load(y + t * W);
-        if constexpr (Single) {
-          const F h = V::fma(M::exp2(V::load(decay) * dt), V::load(state), drive * V::set(item.B[start + t]));
-          V::store(state, h);
-          sum = V::fma(h, V::set(item.C[start + t]), sum);
-        } else {
-          const float *b = B + t * stride, *c = C + t * stride;
-          for (int64_t n = 0; n < N; ++n) {
-            const F a = M::exp2(V::load(decay + n * W) * dt);
-            const F h = V::fma(a, V::load(state + n * W), drive * V::set(b[n]));
-            V::store(state + n * W, h);
-            sum = V::fma(h, V::set(c[n]), sum);
-          }
-        }
-        V::store(y + t * W, sum);
-      }
-      if (item.z && item.last) {
-        transpose_in<V>(item.z + start, item.length, item.rows, steps, z, W);
-        for (int64_t t = 0; t < steps; ++t) V::store(y + t * W, V::load(y + t * W) * M::silu(V::load(z + t * W)));
-      }
-      transpose_out<V>(y, item.rows, steps, item.y + start, item.length);
+      prefetch_tile(item.delta + start, item.length, item.rows, steps);
+      prefetch_tile(item.u + start, item.length, item.rows, steps);
+      prefetch_tile(item.y + start, item.length, item.rows, steps);
+      if (item.z && item.last) prefetch_tile(item.z + start, item.length, item.rows, steps);
     }
-  }
+
+    void begin(const Item& item) {
+      if constexpr (Single)
+        V::store(A, V::load(item.A, item.rows));
+      else
+        transpose_in<V>(item.A, item.state_stride, item.rows, item.states, A, W);
+      for (int64_t n = 0; n < item.states; ++n) {
+        V::store(A + n * W, V::load(A + n * W) * V::set(1.44269504088896341f));  // exp(x) = 2^(x / ln 2)
+        V::store(state + n * W, V::set(0.0f));
+      }
+    }
+
+    // delta becomes the step size dt, drive = dt u, and decay = exp(dt A) where there is one A a channel.
+    void step_sizes(const Item& item, int64_t steps) {
+      const typename V4::F bias = V4::all(item.bias), A4 = V4::all(V::load(A));
+      for (int64_t i = 0; i < steps * W; i += 4 * W) {
+        typename V4::F dt = V4::load(delta + i) + bias;
+        if (item.softplus) dt = Math<V4>::softplus(dt);
+        V4::store(drive + i, dt * V4::load(u + i));
+        if constexpr (Single)
+          V4::store(decay + i, Math<V4>::exp2(A4 * dt));
+        else
+          V4::store(delta + i, dt);
+      }
+    }
+
+    // u becomes y: what was there times the skip weight (or nothing of it) plus what the states say.
+    template <bool Skips>
+    void advance(const Item& item, int64_t start, int64_t steps) {
+      if constexpr (!Single) load_coefficients(item, start, steps);
+      const int64_t step = item.reverse ? -1 : 1;
+      const float *b = item.B + start, *c = item.C + start;
+      F h = V::load(state);
+      for (int64_t j = 0, t = item.reverse ? steps - 1 : 0; j < steps; ++j, t += step) {
+        const F dt_u = V::load(drive + t * W);
+        F sum = V::set(0.0f);
+        if constexpr (Skips) sum = item.skip * V::load(u + t * W);
+        if constexpr (Single) {
+          h = V::fma(V::load(decay + t * W), h, dt_u * V::set(b[t]));
+          sum = V::fma(h, V::set(c[t]), sum);
+        } else {
+          sum = advance_states(item.states, V::load(delta + t * W), dt_u, B + t * kStates, C + t * kStates, sum);
+        }
+        V::store(u + t * W, sum);
+      }
+      if constexpr (Single) V::store(state, h);
+    }
+
+    void load_coefficients(const Item& item, int64_t start, int64_t steps) {
+      for (int64_t n = 0; n < item.states; n += W) {
+        const int64_t rows = item.states - n < W ? item.states - n : W, row = n * item.length + start;
+        transpose_in<V>(item.B + row, item.length, rows, steps, B + n, kStates);
+        transpose_in<V>(item.C + row, item.length, rows, steps, C + n, kStates);
+      }
+    }
+
+    F advance_states(int64_t states, F dt, F dt_u, const float* b, const float* c, F sum) {
+      for (int64_t n = 0; n < states; ++n) {
+        const F a = Math<V>::exp2(V::load(A + n * W) * dt);
+        const F h = V::fma(a, V::load(state + n * W), dt_u * V::set(b[n]));
+        V::store(state + n * W, h);
+        sum = V::fma(h, V::set(c[n]), sum);
+      }
+      return sum;
+    }
+
+    void gate(const Item& item, int64_t start, int64_t steps) {
+      transpose_in<V>(item.z + start, item.length, item.rows, steps, drive, W);
+      for (int64_t i = 0; i < steps * W; i += 4 * W)
+        V4::store(u + i, V4::load(u + i) * Math<V4>::silu(V4::load(drive + i)));
+    }
+  };
 };
 
 }  // namespace edgevision

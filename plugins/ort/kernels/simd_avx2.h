@@ -22,8 +22,8 @@ struct Avx2 {
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F negative_abs(F x) { return _mm256_or_ps(x, _mm256_set1_ps(-0.0f)); }
 
+  static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
-    x = min(set(160.0f), max(set(-160.0f), x));
     n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     return x - n;
   }
@@ -43,23 +43,26 @@ struct Avx2 {
     b = _mm256_permute2f128_ps(low, high, 0x31);
   }
 
-  static void transpose(F (&v)[8]) {
-    F t[8];
+  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+    F v[8], t[8];
+#pragma GCC unroll 4
     for (int i = 0; i < 8; i += 2) {
-      t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-      t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+      const F x = load(src + i * src_stride), y = load(src + (i + 1) * src_stride);
+      t[i] = _mm256_unpacklo_ps(x, y);
+      t[i + 1] = _mm256_unpackhi_ps(x, y);
     }
+#pragma GCC unroll 2
     for (int i = 0; i < 8; i += 4) {
       v[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
       v[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
       v[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
       v[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      t[i] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x20);
-      t[i + 4] = _mm256_permute2f128_ps(v[i], v[i + 4], 0x31);
+      store(dst + i * dst_stride, _mm256_permute2f128_ps(v[i], v[i + 4], 0x20));
+      store(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(v[i], v[i + 4], 0x31));
     }
-    for (int i = 0; i < 8; ++i) v[i] = t[i];
   }
 
  private:

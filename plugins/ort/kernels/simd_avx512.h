@@ -22,7 +22,8 @@ struct Avx512 {
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F negative_abs(F x) { return _mm512_or_ps(x, _mm512_set1_ps(-0.0f)); }
 
-  // VREDUCEPS gives 0 for infinities and VSCALEFPS saturates by itself, so no clamp is needed here.
+  // VREDUCEPS gives 0 for infinities and VSCALEFPS saturates by itself, so no bound is needed.
+  static F representable(F x) { return x; }
   static F split(F x, F& n) {
     const F r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     n = x - r;
@@ -41,28 +42,31 @@ struct Avx512 {
     b = _mm512_permutex2var_ps(even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), odd);
   }
 
-  // Pairs, then quadruples within 128-bit quarters, then the quarters themselves.
-  static void transpose(F (&v)[16]) {
-    F t[16];
+  // Pairs, then quadruples within 128-bit quarters, then the quarters themselves. (The pragmas unroll early enough for
+  // the arrays to become registers.)
+  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+    F v[16], t[16];
+#pragma GCC unroll 8
     for (int i = 0; i < 16; i += 2) {
-      t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-      t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+      const F x = load(src + i * src_stride), y = load(src + (i + 1) * src_stride);
+      t[i] = _mm512_unpacklo_ps(x, y);
+      t[i + 1] = _mm512_unpackhi_ps(x, y);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 16; i += 4) {
       v[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
       v[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
       v[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
       v[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
-      t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
-      t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
-      t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 8; ++i) {
-      v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-      v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+      const F a = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88), b = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+      const F c = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd), d = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+      store(dst + i * dst_stride, _mm512_shuffle_f32x4(a, b, 0x88));
+      store(dst + (i + 8) * dst_stride, _mm512_shuffle_f32x4(a, b, 0xdd));
+      store(dst + (i + 4) * dst_stride, _mm512_shuffle_f32x4(c, d, 0x88));
+      store(dst + (i + 12) * dst_stride, _mm512_shuffle_f32x4(c, d, 0xdd));
     }
   }
 

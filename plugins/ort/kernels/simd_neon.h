@@ -33,8 +33,8 @@ struct Neon {
   static F max(F a, F b) { return vmaxq_f32(a, b); }
   static F negative_abs(F x) { return vnegq_f32(vabsq_f32(x)); }
 
+  static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
-    x = min(set(160.0f), max(set(-160.0f), x));
     n = vrndnq_f32(x);
     return x - n;
   }
@@ -46,13 +46,13 @@ struct Neon {
   static void deinterleave(F a, F b, F& even, F& odd) { even = vuzp1q_f32(a, b), odd = vuzp2q_f32(a, b); }
   static void interleave(F even, F odd, F& a, F& b) { a = vzip1q_f32(even, odd), b = vzip2q_f32(even, odd); }
 
-  static void transpose(F (&v)[4]) {
-    const F a = vzip1q_f32(v[0], v[2]), b = vzip2q_f32(v[0], v[2]);
-    const F c = vzip1q_f32(v[1], v[3]), d = vzip2q_f32(v[1], v[3]);
-    v[0] = vzip1q_f32(a, c);
-    v[1] = vzip2q_f32(a, c);
-    v[2] = vzip1q_f32(b, d);
-    v[3] = vzip2q_f32(b, d);
+  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+    const F r0 = load(src), r1 = load(src + src_stride), r2 = load(src + 2 * src_stride), r3 = load(src + 3 * src_stride);
+    const F a = vzip1q_f32(r0, r2), b = vzip2q_f32(r0, r2), c = vzip1q_f32(r1, r3), d = vzip2q_f32(r1, r3);
+    store(dst, vzip1q_f32(a, c));
+    store(dst + dst_stride, vzip2q_f32(a, c));
+    store(dst + 2 * dst_stride, vzip1q_f32(b, d));
+    store(dst + 3 * dst_stride, vzip2q_f32(b, d));
   }
 
  private:

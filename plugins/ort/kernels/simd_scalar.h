@@ -28,9 +28,10 @@ struct Scalar {
   static F max(F a, F b) { return a > b ? a : b; }
   static F negative_abs(F x) { return -std::fabs(x); }
 
-  // x = n + r with n integral and |r| <= 1/2; beyond where 2^x is 0 or infinity, n is just as good when clamped.
+  // x, or a bound beyond which 2^x is 0 or infinity all the same, where `split` and `scale` need one.
+  static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
+  // x = n + r with n integral and |r| <= 1/2.
   static F split(F x, F& n) {
-    x = min(set(160.0f), max(set(-160.0f), x));
     n = std::nearbyint(x);
     return x - n;
   }
@@ -45,8 +46,8 @@ struct Scalar {
   static void deinterleave(F a, F b, F& even, F& odd) { even = a, odd = b; }
   static void interleave(F even, F odd, F& a, F& b) { a = even, b = odd; }
 
-  // The transpose of a block of kLanes x kLanes floats held in registers.
-  static void transpose(F (&)[1]) {}
+  // dst[c * dst_stride + r] = src[r * src_stride + c] for a whole block of kLanes x kLanes.
+  static void transpose(const float* src, int64_t, float* dst, int64_t) { *dst = *src; }
 
  private:
   static float power(int n) {

@@ -19,7 +19,7 @@ struct Math {
   // 2^x: what the decay exp(dt A) becomes once A is multiplied by 1 / ln 2 ahead of time.
   static inline F exp2(F x) {
     F n;
-    const F r = V::split(x, n);
+    const F r = V::split(V::representable(x), n);
     F p = V::set(0.001326473313383758f);
     p = V::fma(p, r, V::set(0.009671512991189957f));
     p = V::fma(p, r, V::set(0.05550733581185341f));
@@ -43,7 +43,8 @@ struct Math {
     return V::fma(p, e, V::max(V::set(0.0f), x));
   }
 
-  static inline F silu(F z) { return z / (V::set(1.0f) + exp(V::set(0.0f) - z)); }
+  // z / (1 + e^-z). Where rounding -z / ln 2 costs e^-z some of its digits, it is the lesser term or the result is tiny.
+  static inline F silu(F z) { return z / (V::set(1.0f) + exp2(z * V::set(-1.44269504088896341f))); }
 
  private:
   static inline F exp_clamped(F x) {
@@ -55,8 +56,8 @@ struct Math {
     q = V::fma(q, r, V::set(0.041890114545822144f));
     q = V::fma(q, r, V::set(0.16667114198207855f));
     q = V::fma(q, r, V::set(0.499992311000824f));
-    q = V::fma(q * r, r, r);
-    return V::scale(q + V::set(1.0f), n);
+    q = V::fma(q, r, V::set(1.0f));
+    return V::scale(V::fma(q, r, V::set(1.0f)), n);
   }
 };
 

@@ -39,7 +39,7 @@ def _recurrence(f: Frame) -> ir.Value:
         while stride < length:
             last = r.op("Add", r.op("Mul", a, _shifted(r, last, stride, rank(f), run.reverse, 0.0)), last)
             if 2 * stride < length:
-                a = r.op("Mul", a, _shifted(r, a, stride, rank(f), run.reverse, 1.0))  # noqa: PLW2901
+                a = r.op("Mul", a, _shifted(r, a, stride, rank(f), run.reverse, 1.0))
             stride *= 2
         states.append(last)
     return contracted(f, r.concat(states, axis=1))
