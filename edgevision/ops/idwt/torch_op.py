@@ -25,8 +25,9 @@ def _continued(x: Tensor, wrap: int) -> Tensor:
     flat = x.flatten(1, 2)
     if not wrap:
         return flat
-    rows, columns = (_indices(flat.shape[axis], wrap, x.device) for axis in (2, 3))
-    return flat.index_select(2, rows).index_select(3, columns)
+    for axis in (2, 3):
+        flat = flat.index_select(axis, _indices(flat.shape[axis], wrap, x.device))
+    return flat
 
 
 def _continued_back(g: Tensor, like: Tensor, wrap: int) -> Tensor:
@@ -56,9 +57,7 @@ def _idwt(x: Tensor, filters: Tensor, *, mode: str = "zero", crop: Sequence[int]
     _check(x, filters, mode, crop)
     C, k = x.shape[1], filters.shape[-1]
     border = synthesis(x.shape[3], k, mode)
-    y = conv_transpose2d(
-        _continued(x, border.wrap), per_channel(filters, C), stride=2, padding=border.pad, groups=C
-    )
+    y = conv_transpose2d(_continued(x, border.wrap), per_channel(filters, C), stride=2, padding=border.pad, groups=C)
     return y[:, :, : y.shape[2] - crop[0], : y.shape[3] - crop[1]].contiguous()
 
 
