@@ -41,7 +41,7 @@ def count(model: nn.Module) -> int:
 @pytest.mark.parametrize("variant", ALL, ids=name_of)
 def test_card_and_architecture_agree(variant: Variant) -> None:
     require(variant)
-    config = import_module(f"edgevision.models.{variant.architecture}").Config
+    config = import_module(f"edgevision.models.{variant.module}").Config
     assert set(variant.config) == {f.name for f in fields(config)}
     with torch.device("meta"):
         assert count(create_model(variant.name)) == variant.params
