@@ -36,13 +36,13 @@ class Step:
     """One new node; inputs are graph values, weights, or earlier steps.
 
     Attributes:
-        like: an old value of the shape this step's result has, where one is known.
+        shape: of the result, where it is known.
     """
 
     op_type: str
     inputs: tuple[ir.Value | Weights | Step, ...]
     attributes: Mapping[str, int | float | str | tuple[int, ...]] = field(default_factory=dict)
-    like: ir.Value | None = None
+    shape: ir.Shape | None = None
 
     def steps(self) -> Iterator[Step]:
         """This step and those it reads, each once, in an order that can be run."""
@@ -101,7 +101,7 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
         node.outputs[0].name = result
         node.outputs[0].type = output.type
-        node.outputs[0].shape = None if step.like is None else step.like.shape
+        node.outputs[0].shape = step.shape
         values[id(step)] = node.outputs[0]
         nodes.append(node)
     ir.convenience.replace_nodes_and_values(graph, anchor, rewrite.old, nodes, [output], [nodes[-1].outputs[0]])
