@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgevision.errors import GraphError
 from edgevision.reparam.matching import Floats, label
@@ -20,9 +21,12 @@ __all__ = ["Rewrite", "Step", "Weights", "write"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Weights:
-    """A constant of a new node: float64, rounded to `dtype` when written, under `name` where that is free."""
+    """A constant of a new node: float64, rounded to `dtype` when written, under `name` where that is free.
 
-    array: Floats
+    Integers (axes, shapes) are taken as they are.
+    """
+
+    array: Floats | NDArray[np.int64]
     name: str
     dtype: np.dtype[np.generic]
 
