@@ -22,18 +22,13 @@ from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, materi
 from edgevision.targets.coreml.lowering.folding import fold, foldable
 from edgevision.targets.coreml.lowering.functions import schema_function
 from edgevision.targets.coreml.lowering.table import TABLE, Bound, Call, MilVar
+from edgevision.targets.coreml.names import mil_name
 
-__all__ = ["Lowerer", "mil_name"]
+__all__ = ["Lowerer"]
 
 MAX_RANK = 5
 #: Before opset 13 the axes of Squeeze, Split and Softmax meant other things.
 OLDEST_OPSET = 13
-
-
-def mil_name(name: str) -> str:
-    """`name` with the characters Core ML allows in a feature's name."""
-    clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "value"
-    return f"_{clean}" if clean[0].isdigit() else clean
 
 
 class Lowerer:
@@ -139,9 +134,7 @@ class Lowerer:
             if not attr.is_ref() or attr.ref_attr_name in frame_attributes
         }
         inputs = [None if value is None else self._lookup(node, value) for value in node.inputs]
-        return Call(
-            node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run
-        )
+        return Call(node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run)
 
     def _lookup(self, node: ir.Node, value: ir.Value) -> Bound:
         if value not in self.values and value.const_value is not None:
