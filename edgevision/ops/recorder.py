@@ -99,8 +99,9 @@ class Recorder:
         inner = Recorder(self.element_type, f"{self._name()}_")
         formal = [inner._formal(s.rank) for s in states] + [inner._formal(s.rank - 1) for s in inputs]
         after, emitted = step(inner, formal[: len(states)], formal[len(states) :])
+        # One value listed as state and as output comes out wrong in ONNX Runtime 1.32, without a word.
         results = list(after)
-        for value in emitted:  # a graph's output is a node's, and its own
+        for value in emitted:
             results.append(inner.op("Identity", value) if value in (*formal, *results) else value)
         graph = ir.Graph(formal, results, nodes=inner.nodes, name=f"{inner._prefix}step")
         for value in results:

@@ -22,6 +22,7 @@ from edgevision.reparam.rewrite import Rewrite, write
 
 __all__ = ["ReparamOptions", "reparameterize"]
 
+_CLEAN = ir.passes.Sequential(common_passes.IdentityEliminationPass(), common_passes.RemoveUnusedNodesPass())
 _OLDEST_OPSET = 9  # below, BatchNormalization and broadcasting mean something else
 
 
@@ -64,8 +65,7 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
                     declined.append(outcome)
         if len(applied) == before:
             break
-    if applied:
-        common_passes.RemoveUnusedNodesPass()(model)
+        _CLEAN(model)
     return PassResult(model=model, applied=tuple(applied), declined=tuple(declined))
 
 

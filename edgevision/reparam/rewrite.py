@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.errors import GraphError
-from edgevision.reparam.matching import Floats, is_constant, label
+from edgevision.reparam.matching import Floats, label
 
 __all__ = ["Rewrite", "Step", "Weights", "write"]
 
@@ -111,11 +111,12 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
 def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
     """Drop the initializers that only the old nodes read, so that the merged ones can take their names."""
     old = set(rewrite.old)
+    kept = {id(operand) for step in rewrite.new.steps() for operand in step.inputs}
     for node in rewrite.old:
         for value in node.inputs:
             if value is None or not value.is_initializer() or value.is_graph_output() or value.is_graph_input():
                 continue
-            if value.name is not None and is_constant(value) and set(value.consumers()) <= old:
+            if id(value) not in kept and value.name is not None and set(value.consumers()) <= old:
                 graph.initializers.pop(value.name, None)
 
 

@@ -66,7 +66,7 @@ def read_onnx(
 def _load(path: Path) -> ir.Model:
     import onnx
     import onnx_ir
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         onnx.checker.check_model(str(path))

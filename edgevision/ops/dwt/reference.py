@@ -35,7 +35,9 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
 def _sources(size: int, k: int, mode: str) -> NDArray[np.intp]:
     """[outputs, taps]: which sample a tap reads; `size` stands for the zero outside."""
     border = analysis(size, k, mode)
-    at = 2 * np.arange(border.size)[:, None] - border.before + np.arange(k)[None]
+    at: NDArray[np.intp] = 2 * np.arange(border.size)[:, None] - border.before + np.arange(k)[None]
     if mode == "periodization":
-        return np.minimum(at % (2 * border.size), size - 1)
-    return np.where((at < 0) | (at >= size), size, at)
+        at %= 2 * border.size
+        return at.clip(max=size - 1)
+    at[(at < 0) | (at >= size)] = size
+    return at

@@ -36,6 +36,7 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
         y = wide[:, :, lead : lead + H, lead : lead + W]
     else:
         y = np.zeros((Bt, C, H, W))
-        at_rows, at_columns = (np.arange(wide.shape[2]) - lead) % H, (np.arange(wide.shape[3]) - lead) % W
-        np.add.at(y, (slice(None), slice(None), at_rows[:, None], at_columns[None]), wide)
+        for i in range(wide.shape[2]):
+            for j in range(wide.shape[3]):
+                y[:, :, (i - lead) % H, (j - lead) % W] += wide[:, :, i, j]
     return [y[:, :, : H - crop[0], : W - crop[1]]]
