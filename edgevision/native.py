@@ -117,7 +117,9 @@ def _library_missing() -> WhyNot | None:
         return WhyNot(reason=f"{VARIABLE} names {named}, which is no file", mend=f"correct or unset {VARIABLE}")
     rebuild = "make plugins" if _is_checkout() else "pip install --force-reinstall --no-deps edgevision"
     if not any(shutil.which(name) for name in (os.environ.get("CXX") or "c++", "g++", "clang++")):
-        return WhyNot(reason="the kernels were not built and there is no C++ compiler", mend=f"install g++, then {rebuild}")
+        return WhyNot(
+            reason="the kernels were not built and there is no C++ compiler", mend=f"install g++, then {rebuild}"
+        )
     if not any((folder / "onnxruntime_c_api.h").is_file() for folder in _header_folders()):
         fetch = "run plugins/fetch_ort_headers.sh (Debian) or " if _is_checkout() else ""
         return WhyNot(

@@ -47,9 +47,7 @@ def difference(reference: NDArray[np.generic], result: NDArray[np.generic]) -> D
     return Difference(float(gap.max()) / scale, float(np.linalg.norm(gap)) / norm)
 
 
-def worst_difference(
-    references: Sequence[NDArray[np.generic]], results: Sequence[NDArray[np.generic]]
-) -> Difference:
+def worst_difference(references: Sequence[NDArray[np.generic]], results: Sequence[NDArray[np.generic]]) -> Difference:
     """The largest of both distances over several tensors; infinite when their number differs."""
     if len(references) != len(results):
         return Difference(float("inf"), float("inf"))

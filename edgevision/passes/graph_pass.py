@@ -22,6 +22,7 @@ class Application:
         nodes_before, nodes_after: how many nodes.
         error_float64: max_abs_over_std of the local subgraph in float64, before the new weights are rounded.
         error_float32: the same after rounding, run in float32.
+        note: what a reader of the report should know of this place, such as a norm with variance 0.
     """
 
     where: tuple[str, ...]
@@ -34,6 +35,7 @@ class Application:
     nodes_after: int = 0
     error_float64: float | None = None
     error_float32: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

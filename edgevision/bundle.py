@@ -1,0 +1,159 @@
+"""Bundles on disk: a folder that appears whole or not at all, and is written by one export at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgevision.errors import DataError, OutputError
+from edgevision.manifest import Manifest, read_manifest
+
+__all__ = ["MANIFEST", "MODEL", "inside", "open_bundle", "staged_bundle"]
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+
+
+@contextlib.contextmanager
+def staged_bundle(out: Path) -> Iterator[Path]:
+    """An empty folder beside `out` to write a bundle into; it becomes `out` when the block ends well.
+
+    The block failing, or being interrupted, leaves `out` as it was.
+
+    Raises:
+        OutputError: `out` is a file or holds something that is not a bundle, its parent cannot be written or is
+            full, or another export is writing to it.
+    """
+    _check_replaceable(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _exclusive(out):
+            staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+            try:
+                yield staging
+                _swap(staging, out)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        raise _output_error(out, error) from error
+
+
+_REASONS = {
+    errno.EACCES: ("it cannot be written (permission denied)", "choose another folder with --out"),
+    errno.EPERM: ("it cannot be written (not permitted)", "choose another folder with --out"),
+    errno.EROFS: ("it is on a read-only file system", "choose another folder with --out"),
+    errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --out"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk with --out"),
+    errno.ENOTDIR: ("a part of its path is a file", "choose another folder with --out"),
+    errno.EEXIST: ("a part of its path is a file", "choose another folder with --out"),
+}
+
+
+def _output_error(out: Path, error: OSError) -> OutputError:
+    reason, mend = _REASONS.get(error.errno or 0, (f"it cannot be used ({error})", "choose another folder with --out"))
+    return OutputError(str(out), reason, mend)
+
+
+def _check_replaceable(out: Path) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise OutputError(str(out), "it is a file, not a folder", "choose another folder with --out")
+    try:
+        contents = sorted(p.name for p in out.iterdir())
+    except OSError as error:
+        raise _output_error(out, error) from error
+    if contents and MANIFEST not in contents:
+        raise OutputError(
+            str(out),
+            f"it holds files that are not a bundle ({', '.join(contents[:3])})",
+            "choose an empty or new folder with --out; only an earlier bundle is replaced",
+        )
+
+
+@contextlib.contextmanager
+def _exclusive(out: Path) -> Iterator[None]:
+    """Hold a lock on `out`, or fail at once naming who holds it. The kernel drops the lock when its holder dies."""
+    path = out.parent / f".{out.name}.lock"
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or os.fstat(lock.fileno()).st_ino != path.stat().st_ino:
+                raise BlockingIOError  # its last holder removed the file between our open and our lock
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = _holder(lock.read())
+            raise OutputError(
+                str(out), f"another export is writing to it ({holder})", "wait for it to end, or choose another --out"
+            ) from error
+        lock.truncate(0)
+        lock.write(json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
+        lock.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _holder(text: str) -> str:
+    try:
+        who = json.loads(text)
+        return f"process {int(who['pid'])}, since {who['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "process unknown"
+
+
+def _swap(staging: Path, out: Path) -> None:
+    """Move `staging` to `out`; an earlier bundle there survives until the new one stands."""
+    staging.chmod(0o755)
+    if not out.exists():
+        staging.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old-", dir=out.parent))
+    out.rename(old / "bundle")
+    try:
+        staging.rename(out)
+    except OSError:
+        (old / "bundle").rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def open_bundle(path: Path) -> Manifest:
+    """The manifest of the bundle at `path`, checked to point only at files that are there.
+
+    Raises:
+        DataError: not a bundle, or one with missing files or with paths that leave it.
+    """
+    if not path.is_dir() or not (path / MANIFEST).is_file():
+        raise DataError(str(path), f"not a bundle (no {MANIFEST} in it)", "name a folder made by `edgevision export`")
+    manifest = read_manifest(path / MANIFEST)
+    for part in (manifest.graph.path, str(manifest.artifact.get("path", ""))):
+        if not inside(path, part).exists():
+            raise DataError(str(path), f"its file {part} is missing", "export the bundle again")
+    return manifest
+
+
+def inside(bundle: Path, part: str) -> Path:
+    """`bundle / part`, refused when it leaves the bundle.
+
+    Raises:
+        DataError: `part` is absolute or climbs out, by `..` or by a link.
+    """
+    target = (bundle / part).resolve()
+    if not target.is_relative_to(bundle.resolve()):
+        raise DataError(
+            str(bundle), f"its path {part!r} leaves the bundle", "do not use this bundle: it was tampered with"
+        )
+    return target

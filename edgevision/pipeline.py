@@ -1,0 +1,237 @@
+"""The one path: load → capture → reparam → passes → compile → verify, into a bundle.
+
+Command line, Python API and cache call these functions; there is no second way in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.bundle import MANIFEST, MODEL, staged_bundle
+from edgevision.cache import Cache, default_cache
+from edgevision.environment import environment
+from edgevision.errors import GraphError, UsageError
+from edgevision.hashing import file_sha256, tree_sha256
+from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
+from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
+from edgevision.stages.compile import compile_graph, find_target, make_target
+from edgevision.stages.timing import Report, unreported
+from edgevision.stages.verify import TOLERANCES, verify_artifact
+from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevision.stages.graph import DeployGraph
+    from edgevision.stages.samples import Samples
+
+__all__ = ["ExportOptions", "Exported", "export_bundle"]
+
+SAMPLE = "sample.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Everything `edgevision export` can be told.
+
+    Attributes:
+        model: MODEL as typed.
+        target: name of the target.
+        target_options: options of that target only, by field name.
+        weights, weights_key, model_args, input_size, seed: see `LoadOptions`.
+        precision: of the artifact.
+        batch: fixed, or a range.
+        plugins: use our kernels where the target takes them.
+        merge: fold branches and norms; False compiles an ONNX file as it is.
+        out: the bundle's folder; None puts it into the current one, named after model, target and precision.
+        samples: random inputs the artifact is verified on.
+    """
+
+    model: str
+    target: str
+    target_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: Path | None = None
+    weights_key: str | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int] | None = None
+    seed: int = 0
+    precision: Precision = "fp32"
+    batch: Batch = field(default_factory=Batch)
+    plugins: bool = True
+    merge: bool = True
+    out: Path | None = None
+    samples: int = 4
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished bundle: its folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+
+def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report: Report = unreported) -> Exported:
+    """Run the whole path. `report` is told the name of each stage as it begins.
+
+    Raises:
+        EdgeError: of the kind of the stage that failed; nothing is left behind then.
+    """
+    entry = find_target(options.target)
+    target = make_target(entry, _target_options(entry, options))
+    spec = parse_model(options.model)
+    out = options.out or Path(f"{_stem(spec)}-{options.target}-{options.precision}")
+    with staged_bundle(out) as folder:
+        source = _source(spec, options, cache or default_cache(), report)
+        manifest = _finish(source, target, entry, options, folder, report)
+    return Exported(out, manifest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """A deploy graph with what it is held against."""
+
+    info: ModelInfo
+    graph: DeployGraph
+    samples: Samples
+    records: Sequence[Record]
+    warnings: Sequence[str]
+
+
+def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
+    if isinstance(spec, OnnxFile):
+        from edgevision.stages.read_onnx import read_onnx
+
+        for flag, given in (("--weights", options.weights), ("--model-arg", options.model_args or None)):
+            if given is not None:
+                raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
+        report("read")
+        read = read_onnx(
+            spec.path, options.batch, options.input_size, _batches(options), options.seed, merged=options.merge
+        )
+        return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
+    from edgevision.stages.capture import CaptureOptions
+    from edgevision.stages.graph import deploy_graph
+    from edgevision.stages.load import LoadOptions, load
+    from edgevision.stages.samples import samples_of_module
+
+    report("load")
+    settings = LoadOptions(
+        weights=options.weights,
+        weights_key=options.weights_key,
+        model_args=options.model_args,
+        input_size=options.input_size,
+        seed=options.seed,
+    )
+    loaded, record = load(spec, settings)
+    samples = samples_of_module(loaded, _batches(options), options.seed)
+    graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
+    return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
+
+
+def _finish(
+    source: _Source,
+    target: Target,
+    entry: TargetEntry,
+    options: ExportOptions,
+    folder: Path,
+    report: Report,
+) -> Manifest:
+    """Compile and verify, then everything a bundle holds besides the artifact."""
+    import onnx_ir
+
+    graph_path = folder / MODEL
+    onnx_ir.save(source.graph.model, graph_path)
+    report("compile")
+    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
+    report("verify")
+    parity, verified = verify_artifact(artifact, target, source.samples, TOLERANCES.get(options.precision, 1e-4))
+    source.samples.write_first(folder / SAMPLE)
+    manifest = Manifest(
+        model=source.info,
+        target={"name": entry.name, "precision": options.precision, "options": as_json(target)},
+        graph=_graph_info(source.graph, graph_path),
+        artifact=_artifact_info(artifact, folder),
+        stages=(*source.records, *source.graph.records, compiled, verified),
+        parity=parity,
+        inputs=_tensors(source.graph.model.graph.inputs),
+        outputs=_tensors(source.graph.model.graph.outputs),
+        proofs=tuple(as_json(p) for p in artifact.proofs),
+        environment=environment(),
+        reparam=source.graph.reparam,
+        warnings=(*source.warnings, *artifact.notes),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    from edgevision.bundle_readme import bundle_readme
+
+    (folder / "README.md").write_text(bundle_readme(manifest), encoding="utf-8")
+    return manifest
+
+
+def _batches(options: ExportOptions) -> list[int]:
+    """Batch sizes of the samples: the range's ends take turns with its best size."""
+    sizes = [options.batch.best]
+    if options.batch.dynamic:
+        sizes = list(dict.fromkeys((options.batch.best, options.batch.least, min(options.batch.most, 3))))
+    return [sizes[i % len(sizes)] for i in range(max(options.samples, len(sizes)))]
+
+
+def _target_options(entry: TargetEntry, options: ExportOptions) -> dict[str, Any]:
+    """The target's fields from the options all targets share, over those given for it alone."""
+    fields = {f.name for f in dataclasses.fields(entry.create)}
+    shared = {"precision": options.precision, "plugins": options.plugins, "batch": options.batch}
+    if not options.plugins and "plugins" not in fields:
+        raise UsageError("--no-plugins", f"the target {entry.name} uses no plugins anyway", "leave --no-plugins out")
+    return {**{k: v for k, v in shared.items() if k in fields}, **options.target_options}
+
+
+def _graph_info(graph: DeployGraph, path: Path) -> GraphInfo:
+    from collections import Counter
+
+    from edgevision.ops.operator import DOMAIN
+    from edgevision.passes.inline_bodies import count_nodes
+
+    custom = Counter(n.op_type for n in graph.model.graph.all_nodes() if n.domain == DOMAIN)
+    opset = graph.model.opset_imports.get("")
+    if opset is None:
+        raise GraphError(path.name, "it imports no ONNX opset", "export it again with a current exporter")
+    return GraphInfo(
+        path=path.name, sha256=file_sha256(path), nodes=count_nodes(graph.model), opset=opset, custom_ops=dict(custom)
+    )
+
+
+def _tensors(values: Sequence[ir.Value]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "name": value.name,
+            "shape": [d if isinstance(d, int) else None for d in value.shape or ()],
+            "dtype": str(value.dtype.numpy()) if value.dtype else None,
+        }
+        for value in values
+    )
+
+
+def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    files = [artifact.path] if artifact.path.is_file() else [f for f in artifact.path.rglob("*") if f.is_file()]
+    return {
+        "path": str(artifact.path.relative_to(folder)),
+        "sha256": tree_sha256(artifact.path),
+        "bytes": sum(f.stat().st_size for f in files),
+        "runnable": artifact.runnable,
+        "library": artifact.library.name if artifact.library else None,
+        "extra": [str(p.relative_to(folder)) for p in artifact.extra],
+    }
+
+
+def _stem(spec: ModelSpec) -> str:
+    match spec:
+        case OnnxFile(path):
+            return path.stem
+        case _ if hasattr(spec, "name"):
+            return spec.name
+        case _:
+            return spec.factory

@@ -1,0 +1,288 @@
+"""The zoo by name: every variant of every card in `edgevision.models`, and the model it stands for.
+
+A card (`models/<architecture>.toml`) holds all numbers of an architecture; its module, `models/<architecture>.py`
+unless the card names another, holds the arithmetic, as a frozen keyword-only dataclass `Config` and
+`build(config, *, deploy=False)`. Cards are read without torch, so listing the zoo costs nothing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgevision.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "ConfigValue",
+    "Form",
+    "Preprocessing",
+    "Variant",
+    "Weights",
+    "aliases",
+    "collect",
+    "create_model",
+    "find_variant",
+    "variants",
+]
+
+ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
+Form = Literal["training", "deploy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How an image becomes the network's input: resized so that the crop is `crop_pct` of it, cropped, normalised.
+
+    Attributes:
+        mean, std: per channel, of pixels in [0, 1].
+        crop_pct: side of the centre crop over the resized shorter side; 1.0 where images enter at their own size.
+        interpolation: name of the resampling filter, as Pillow has it in lower case.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_pct: float
+    interpolation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Published weights: where they are, and the checksum where their authors' release has been hashed."""
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One network of the zoo, as its card describes it.
+
+    Attributes:
+        name: what the user types.
+        family: networks of one paper; its bare name is an alias of the smallest of them.
+        architecture: name of its card.
+        module: module of `edgevision.models` that builds it.
+        task: "classification" or "super-resolution".
+        forms: the forms that `create_model` can build, "training" first.
+        input_size: height and width it was published at.
+        least_side: smallest height and width it accepts.
+        params: trainable and fixed parameters of the training form.
+        deploy_params: the same of the deploy form, where it is known.
+        macs: published multiply-accumulates at `input_size`.
+        top1: published ImageNet top-1, in percent.
+        tolerance: bound of max_abs_over_std against the official network.
+        golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
+        requires: packages beyond the core that the architecture imports.
+        config: every field of the architecture's `Config`.
+    """
+
+    name: str
+    family: str
+    architecture: str
+    module: str
+    title: str
+    paper: str
+    repository: str
+    license: str
+    task: str
+    forms: tuple[Form, ...]
+    preprocessing: Preprocessing
+    input_size: tuple[int, int]
+    least_side: int
+    params: int
+    tolerance: float
+    config: Mapping[str, ConfigValue]
+    deploy_params: int | None = None
+    macs: int | None = None
+    top1: float | None = None
+    golden: str | None = None
+    deploy_golden: str | None = None
+    weights: Weights | None = None
+    requires: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Shape [1, C, H, W] of one published-size input."""
+        channels = self.config["in_chans"]
+        if not isinstance(channels, int):
+            raise TypeError(f"{self.name}: in_chans of the card is not an int")
+        return (1, channels, *self.input_size)
+
+    @property
+    def preprocess(self) -> dict[str, object]:
+        """Task and preprocessing as a manifest holds them."""
+        return {"task": self.task, **asdict(self.preprocessing)}
+
+
+@cache
+def variants() -> Mapping[str, Variant]:
+    """All variants by name, in the order of the cards' file names."""
+    return MappingProxyType(collect(_cards()))
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Each family's bare name -> its smallest variant, where that name is not a variant's own."""
+    smallest: dict[str, Variant] = {}
+    for variant in variants().values():
+        best = smallest.get(variant.family)
+        if best is None or (variant.params, variant.input_size) < (best.params, best.input_size):
+            smallest[variant.family] = variant
+    return MappingProxyType({f: v.name for f, v in smallest.items() if f not in variants()})
+
+
+def find_variant(name: str) -> Variant:
+    """The variant called `name`, or the smallest of the family called so.
+
+    Raises:
+        ModelError: no such name; the nearest ones are listed and none is chosen.
+    """
+    known = variants()
+    found = known.get(aliases().get(name, name))
+    if found is not None:
+        return found
+    near = get_close_matches(name.lower(), [*known, *aliases()], n=5, cutoff=0.5)
+    nearest = f"nearest names: {', '.join(near)}; " if near else ""
+    raise ModelError(f"model '{name}'", "no such name in the zoo", f"{nearest}`edgevision models` lists all")
+
+
+def create_model(name: str, *, deploy: bool = False, **overrides: object) -> nn.Module:
+    """The network called `name`, in eval mode, freshly initialised as its authors do.
+
+    Args:
+        name: a zoo name or a family's bare name.
+        deploy: build the merged form, whose keys a re-parameterized checkpoint has.
+        overrides: fields of the architecture's `Config` (num_classes, in_chans, …) in place of the card's.
+
+    Raises:
+        ModelError: unknown name, or a package the architecture needs is not installed.
+        UsageError: unknown or ill-typed override, or a form the architecture does not have.
+    """
+    variant = find_variant(name)
+    if deploy and "deploy" not in variant.forms:
+        raise UsageError("deploy=True", f"{variant.name} has no deploy form of its own", "leave deploy out")
+    module = _architecture(variant)
+    config = module.Config(**_configured(variant, overrides, {f.name for f in fields(module.Config)}))
+    model: nn.Module = module.build(config, deploy=deploy)
+    return model.eval()
+
+
+def collect(cards: Iterable[tuple[str, str]]) -> dict[str, Variant]:
+    """Variants by name of `cards`, pairs of an architecture's name and its card's text.
+
+    Raises:
+        RuntimeError: two variants share a name, or a family is called like a variant of another one.
+    """
+    found: dict[str, Variant] = {}
+    for architecture, text in cards:
+        for variant in _variants_of(architecture, tomllib.loads(text)):
+            if variant.name in found:
+                raise RuntimeError(f"two variants are named {variant.name}")
+            found[variant.name] = variant
+    for variant in found.values():
+        namesake = found.get(variant.family)
+        if namesake is not None and namesake.family != variant.family:
+            raise RuntimeError(f"{variant.family} names both a family and a variant of {namesake.family}")
+    return found
+
+
+def _cards() -> Iterable[tuple[str, str]]:
+    folder = files("edgevision.models")
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            yield entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
+
+
+def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant]:
+    """The variants of one card: what a variant states itself goes over what its card states for all."""
+    shared = {k: v for k, v in card.items() if k not in ("variants", "config", "preprocessing")}
+    for own in card["variants"]:
+        stated = {**shared, **own}
+        size = stated["input_size"]
+        weights = stated.get("weights")
+        yield Variant(
+            **{
+                **stated,
+                "architecture": architecture,
+                "module": stated.get("module", architecture),
+                "forms": tuple(stated["forms"]),
+                "requires": tuple(stated.get("requires", ())),
+                "input_size": (size, size) if isinstance(size, int) else tuple(size),
+                "weights": Weights(**weights) if weights else None,
+                "preprocessing": Preprocessing(
+                    **_frozen({**card["preprocessing"], **own.get("preprocessing", {})}),
+                ),
+                "config": MappingProxyType(_frozen({**card.get("config", {}), **own.get("config", {})})),
+            }
+        )
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _as_tuple(value) for key, value in table.items()}
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
+
+
+def _architecture(variant: Variant) -> Any:
+    try:
+        return import_module(f"edgevision.models.{variant.module}")
+    except (ImportError, RuntimeError) as error:
+        if not variant.requires:
+            raise
+        needed = ", ".join(variant.requires)
+        raise ModelError(
+            f"model '{variant.name}'",
+            f"it needs the package {needed}, which cannot be imported ({error})",
+            f"pip install 'edgevision[{','.join(variant.requires)}]'",
+        ) from error
+
+
+def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[str]) -> dict[str, ConfigValue]:
+    """The card's config with `overrides`, which must name fields and have their types (a list stands for a tuple)."""
+    unknown = sorted(set(overrides) - allowed)
+    if unknown:
+        raise UsageError(
+            f"{variant.name}({', '.join(unknown)}=…)",
+            "the architecture has no such field",
+            f"allowed fields: {', '.join(sorted(allowed))}",
+        )
+    config = dict(variant.config)
+    for name, given in overrides.items():
+        config[name] = _typed(variant.name, name, given, config[name])
+    return config
+
+
+def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
+    """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
+    value: ConfigValue | None = _converted(given, like)
+    if value is None:
+        raise UsageError(
+            f"{model}({name}={given!r})",
+            f"{name} takes a {type(like).__name__} such as {like!r}",
+            f"give {name} a value of that type",
+        )
+    return value
+
+
+def _converted(given: object, like: ConfigValue) -> Any:
+    """`given` with the type of `like`, or None when it has another."""
+    if isinstance(like, tuple):
+        if not isinstance(given, (list, tuple)):
+            return None
+        each = [_converted(element, like[0]) for element in given]
+        return None if None in each else tuple(each)
+    if isinstance(like, float) and isinstance(given, int) and not isinstance(given, bool):
+        return float(given)
+    return given if type(given) is type(like) else None

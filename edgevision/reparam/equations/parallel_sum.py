@@ -1,0 +1,166 @@
+"""Parallel linear branches that read one map become one convolution.
+
+    sum_i (W_i * x + b_i)  =  (sum_i E(W_i)) * x + sum_i b_i
+
+E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated
+one spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
+per-channel affines and the map itself (a residual becomes the centre tap); or, on rows, Gemm and MatMul. Operands of
+the sum that read another tensor stay, added to the merged one.
+
+Declines: branches of different stride, channels or output size; a branch with another reader; a pool or padding that is
+not shift-invariant; a merged kernel dearer than its branches (`pricing`), such as 1x1 dense + 13x13 depthwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevision.passes.graph_pass import Declined
+from edgevision.reparam.branch import Branch, channel_axis, operators_of, read_branch, source_of
+from edgevision.reparam.conv_kernel import conv_step, sum_kernels, summed_frame
+from edgevision.reparam.equations import Equation
+from edgevision.reparam.matching import Decline, labels
+from edgevision.reparam.pricing import price_of_add, price_of_kernel
+from edgevision.reparam.probing import probe_of, probe_sizes, static_sizes
+from edgevision.reparam.rewrite import Rewrite, Step
+from edgevision.reparam.sum_tree import Leaf, SumTree, sum_trees
+
+__all__ = ["EQUATION"]
+
+_NAME = "parallel_sum"
+
+
+def _find(graph: ir.Graph) -> Iterator[Rewrite | Declined]:
+    for tree in sum_trees(graph):
+        for source, leaves in _groups(tree):
+            if tree.root.graph is None:  # an earlier group has been merged: the rest of the tree is found again
+                break
+            branches: list[Branch] = []
+            for leaf, read in _read_all(leaves, source):
+                if isinstance(read, Decline):
+                    yield _declined(tree, source, (leaf,), read)
+                elif read is not None:
+                    branches.append(read)
+            if len(branches) < 2:
+                continue
+            try:
+                yield _rewrite(tree, source, _cheapest(branches, static_sizes(source)))
+            except Decline as no:
+                yield _declined(tree, source, leaves, no)
+
+
+def _declined(tree: SumTree, source: ir.Value, leaves: tuple[Leaf, ...], no: Decline) -> Declined:
+    operators = dict.fromkeys(node for leaf in leaves for node in operators_of(leaf, source))
+    return Declined(where=labels((*operators, tree.root)), equation=_NAME, reason=no.reason)
+
+
+def _groups(tree: SumTree) -> Iterator[tuple[ir.Value, tuple[Leaf, ...]]]:
+    """Leaves by the tensor they read; a leaf that is that tensor belongs to it."""
+    sources = [source_of(leaf.value) for leaf in tree.leaves]
+    for source in dict.fromkeys(source for source in sources if source is not None):
+        members = tuple(
+            leaf for leaf, read in zip(tree.leaves, sources, strict=True) if read is source or leaf.value is source
+        )
+        if len(members) > 1:
+            yield source, members
+
+
+def _read_all(leaves: tuple[Leaf, ...], source: ir.Value) -> Iterator[tuple[Leaf, Branch | Decline | None]]:
+    axis = channel_axis(leaves, source)
+    for leaf in leaves:
+        try:
+            yield leaf, None if axis is None else read_branch(leaf, source, axis)
+        except Decline as no:
+            yield leaf, no
+
+
+def _cheapest(branches: list[Branch], sizes: tuple[int, ...] | None) -> Branch:
+    """All branches as one where that pays, else the largest saving found by merging two at a time."""
+    reasons: list[str] = []
+
+    def merge(parts: tuple[Branch, ...]) -> Branch | None:
+        try:
+            return _merge(parts, sizes)
+        except Decline as no:
+            reasons.append(no.reason)
+            return None
+
+    whole = merge(tuple(branches))
+    if whole is not None:
+        return whole
+    parts = list(branches)
+    while len(parts) > 1:
+        pairs = [(a, b, merge((a, b))) for a, b in itertools.combinations(parts, 2)]
+        found = [(a.price + b.price - both.price, a, b, both) for a, b, both in pairs if both is not None]
+        if not found:
+            break
+        _, a, b, both = max(found, key=lambda option: option[0])
+        parts = [*(part for part in parts if part is not a and part is not b), both]
+    merged = [part for part in parts if len(part.leaves) > 1]
+    if not merged:
+        raise Decline(reasons[0])
+    return merged[0]
+
+
+def _merge(parts: tuple[Branch, ...], sizes: tuple[int, ...] | None) -> Branch:
+    kernels = [part.kernel for part in parts]
+    price = price_of_kernel(summed_frame(kernels, sizes))
+    apart = sum(part.price for part in parts) + (len(parts) - 1) * price_of_add(kernels[0].outputs)
+    if price > apart:
+        raise Decline(f"merged it would cost {price / apart:.1f} times as much as apart")
+    ops = [part.op for part in parts if part.op is not None]
+    return Branch(
+        leaves=tuple(leaf for part in parts for leaf in part.leaves),
+        nodes=tuple(dict.fromkeys(node for part in parts for node in part.nodes)),
+        kernel=sum_kernels(kernels, sizes),
+        price=price,
+        op=max(ops, key=lambda op: op.kernel.size) if ops else None,
+    )
+
+
+def _rewrite(tree: SumTree, source: ir.Value, merged: Branch) -> Rewrite:
+    output = tree.root.outputs[0]
+    new, before, after = _on_rows(merged) if not merged.kernel.taps else _on_maps(merged, source, output)
+    probes = {source: before}
+    for leaf in tree.leaves:
+        if leaf not in merged.leaves:
+            new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), shape=output.shape)
+            probes.setdefault(leaf.value, after)
+    return Rewrite(equation=_NAME, old=(*merged.nodes, *tree.nodes), new=new, probes=probes)
+
+
+def _on_rows(merged: Branch) -> tuple[Step, tuple[int, ...], tuple[int, ...]]:
+    """The merged Gemm or MatMul, and the shapes it is proven on."""
+    kernel, op = merged.kernel, merged.op
+    if op is None:
+        raise Decline("no operand has a weight to merge the others into")
+    bias = kernel.bias if kernel.bias.any() else None
+    before = probe_of(op)
+    return op.build(kernel.weight[None], bias), before, (*before[:-1], kernel.outputs)
+
+
+def _on_maps(merged: Branch, source: ir.Value, output: ir.Value) -> tuple[Step, tuple[int, ...], tuple[int, ...]]:
+    """The merged convolution, and the shapes it is proven on."""
+    kernel = merged.kernel
+    weight_name, bias_name, dtype = _naming(merged, output)
+    like = next((leaf.value for leaf in merged.leaves if leaf.value is not source), source)
+    sizes = probe_sizes(kernel, static_sizes(source))
+    counts = tuple((n + k) // s + 1 for n, k, s in zip(sizes, kernel.slack, kernel.strides, strict=True))
+    step = conv_step(kernel, source, (weight_name, bias_name), dtype, like.shape)
+    return step, (1, kernel.inputs, *sizes), (1, kernel.outputs, *counts)
+
+
+def _naming(merged: Branch, output: ir.Value) -> tuple[str, str, np.dtype[np.generic]]:
+    """Names and type of the merged weights: those of the largest convolution among the branches."""
+    if merged.op is not None:
+        return *merged.op.names, merged.op.dtype
+    if output.dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        raise Decline(f"the sum is {output.dtype.name.lower() if output.dtype else 'of unknown type'}, not float32")
+    return f"{output.name}.weight", f"{output.name}.bias", np.dtype(output.dtype.numpy())
+
+
+EQUATION = Equation(name=_NAME, rank=30, find=_find)

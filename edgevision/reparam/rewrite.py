@@ -1,0 +1,142 @@
+"""A proposed replacement as a value, and how an accepted one is written into the graph.
+
+An equation describes its new nodes as a tree of `Step`s over graph values and float64 weights. The same tree is proven
+first (`local_proof`) and written afterwards, so that what is proven is what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgevision.errors import GraphError
+from edgevision.reparam.matching import Floats, label
+
+__all__ = ["Rewrite", "Step", "Weights", "write"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Weights:
+    """A constant of a new node: float64, rounded to `dtype` when written, under `name` where that is free.
+
+    Integers (axes, shapes) are taken as they are.
+    """
+
+    array: Floats | NDArray[np.int64]
+    name: str
+    dtype: np.dtype[np.generic]
+
+    def rounded(self) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+        """The numbers as they will stand in the graph."""
+        return np.ascontiguousarray(self.array, dtype=self.dtype)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One new node; inputs are graph values, weights, or earlier steps.
+
+    Attributes:
+        shape: of the result, where it is known.
+    """
+
+    op_type: str
+    inputs: tuple[ir.Value | Weights | Step, ...]
+    attributes: Mapping[str, int | float | str | tuple[int, ...]] = field(default_factory=dict)
+    shape: ir.Shape | None = None
+
+    def steps(self) -> Iterator[Step]:
+        """This step and those it reads, each once, in an order that can be run."""
+        seen: set[int] = set()
+        stack: list[tuple[Step, bool]] = [(self, False)]
+        while stack:
+            step, ready = stack.pop()
+            if ready:
+                yield step
+            elif id(step) not in seen:
+                seen.add(id(step))
+                stack.append((step, True))
+                stack.extend((operand, False) for operand in reversed(step.inputs) if isinstance(operand, Step))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrite:
+    """Old nodes, what replaces them, and on which inputs the two are compared.
+
+    Attributes:
+        equation: the name of the rule.
+        old: the nodes to remove, in topological order; the last one's first output is replaced.
+        new: the step that computes that output instead.
+        probes: shape of the random input for each data input in the proof.
+        note: what a reader of the report should know.
+    """
+
+    equation: str
+    old: tuple[ir.Node, ...]
+    new: Step
+    probes: Mapping[ir.Value, tuple[int, ...]]
+    note: str = ""
+
+    @property
+    def output(self) -> ir.Value:
+        """The value that is computed another way."""
+        return self.old[-1].outputs[0]
+
+
+def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
+    """Replace the old nodes by the new ones, in place; returns the new nodes.
+
+    Initializers are never changed: new ones are added under the old name where nothing else reads the old one, so a
+    tensor shared with another node keeps its values.
+    """
+    anchor, output = rewrite.old[-1], rewrite.output
+    graph = anchor.graph
+    if not isinstance(graph, ir.Graph):
+        raise GraphError(label(anchor), "it is not in a graph whose initializers can be replaced")
+    _free_names(graph, rewrite)
+    values: dict[int, ir.Value] = {}
+    nodes: list[ir.Node] = []
+    for step in rewrite.new.steps():
+        operands = [_operand(graph, operand, values) for operand in step.inputs]
+        result = output.name if step is rewrite.new else f"{output.name}_{len(nodes)}"
+        node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
+        node.outputs[0].name = result
+        node.outputs[0].type = output.type
+        node.outputs[0].shape = step.shape
+        values[id(step)] = node.outputs[0]
+        nodes.append(node)
+    ir.convenience.replace_nodes_and_values(graph, anchor, rewrite.old, nodes, [output], [nodes[-1].outputs[0]])
+    return tuple(nodes)
+
+
+def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
+    """Drop the initializers that only the old nodes read, so that the merged ones can take their names."""
+    old = set(rewrite.old)
+    kept = {id(operand) for step in rewrite.new.steps() for operand in step.inputs}
+    for node in rewrite.old:
+        for value in node.inputs:
+            if value is None or not value.is_initializer() or value.is_graph_output() or value.is_graph_input():
+                continue
+            if id(value) not in kept and value.name is not None and set(value.consumers()) <= old:
+                graph.initializers.pop(value.name, None)
+
+
+def _operand(graph: ir.Graph, operand: ir.Value | Weights | Step, values: dict[int, ir.Value]) -> ir.Value:
+    if isinstance(operand, ir.Value):
+        return operand
+    if isinstance(operand, Step):
+        return values[id(operand)]
+    if id(operand) not in values:
+        name, number = operand.name, 1
+        while name in graph.initializers:
+            name, number = f"{operand.name}_{number}", number + 1
+        tensor = ir.tensor(operand.rounded(), name=name)
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        graph.register_initializer(value)
+        values[id(operand)] = value
+    return values[id(operand)]

@@ -1,0 +1,171 @@
+"""capture: `nn.Module` to an ONNX graph, through `torch.export` and the dynamo exporter.
+
+The exporter's own optimizer stays off: it would merge norms into convolutions without a proof. What it leaves behind
+(shape arithmetic on constants, identities) is folded here, where no weight changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.errors import GraphError
+from edgevision.hashing import model_sha256
+from edgevision.manifest import Record
+from edgevision.spec import Batch
+from edgevision.stages.load import Loaded
+from edgevision.stages.timing import Stopwatch
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    import torch
+
+__all__ = ["OPSET", "CaptureOptions", "capture"]
+
+#: Lowest opset with Gelu and the reductions' axes as inputs, which every runtime we target reads.
+OPSET = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """How to capture: the batch (dynamic when it is a range) and the ONNX opset."""
+
+    batch: Batch = field(default_factory=Batch)
+    opset: int = OPSET
+
+
+def capture(loaded: Loaded, options: CaptureOptions) -> tuple[ir.Model, Record]:
+    """Capture the model's inference graph; custom operators are single nodes with their bodies attached.
+
+    Raises:
+        GraphError: the model cannot be captured; names the line of the user's code where it stopped.
+    """
+    watch = Stopwatch("capture")
+    with _quiet():
+        program = _export(loaded, options)
+        model = _to_onnx(program, loaded, options)
+    _tidy(model, loaded)
+    return model, watch.record(inputs=[loaded.digest], outputs=[model_sha256(model)])
+
+
+def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedProgram:
+    import torch
+
+    # A dynamic dimension must not be exported from a batch of 0 or 1: torch specialises those.
+    size = max(2, options.batch.best) if options.batch.dynamic else options.batch.best
+    example = tuple(loaded.example(size, seed=0).values())
+    shapes: tuple[Any, ...] | None = None
+    if options.batch.dynamic:
+        batch = torch.export.Dim("batch", min=options.batch.least, max=options.batch.most)
+        shapes = tuple({0: batch} for _ in example)
+    try:
+        with torch.no_grad():
+            return torch.export.export(loaded.module, example, dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # the user's forward may raise anything at all
+        raise _capture_error(loaded, error) from error
+
+
+def _capture_error(loaded: Loaded, error: Exception) -> GraphError:
+    frames = traceback.extract_tb(error.__traceback__)
+    here = str(Path(__file__).parent)
+    own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((here, "<"))]
+    own = [f for f in own if "/lib/python" not in f.filename]
+    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno} `{own[-1].line}`" if own else ""
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return GraphError(
+        loaded.info.variant,
+        f"it cannot be captured{where}: {type(error).__name__}: {reason}",
+        "make the control flow depend on shapes, not on values; see docs/errors.md",
+    )
+
+
+def _to_onnx(program: torch.export.ExportedProgram, loaded: Loaded, options: CaptureOptions) -> ir.Model:
+    import torch
+
+    from edgevision.ops.operator import operators
+
+    table = {_torch_overload(op.torch_op): op.translate for op in operators().values()}
+    try:
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            opset_version=options.opset,
+            custom_translation_table=table,
+            input_names=[i.name for i in loaded.inputs],
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise GraphError(
+            loaded.info.variant, f"the ONNX exporter has no translation: {first}", "see docs/errors.md"
+        ) from error
+    if exported is None:
+        raise GraphError(loaded.info.variant, "the ONNX exporter returned nothing", "upgrade torch")
+    return exported.model
+
+
+def _torch_overload(qualified: str) -> Any:
+    import torch
+
+    namespace, name = qualified.split("::")
+    return getattr(getattr(torch.ops, namespace), name).default
+
+
+def _tidy(model: ir.Model, loaded: Loaded) -> None:
+    """Name inputs and outputs, drop source paths from the metadata, fold what is constant, drop what is unused."""
+    from edgevision.passes.attach_bodies import attach_bodies
+    from edgevision.passes.tidy import tidy
+
+    for node in model.graph.all_nodes():
+        scopes = node.metadata_props.get("pkg.torch.onnx.name_scopes")
+        node.metadata_props.clear()
+        if scopes:
+            node.metadata_props["edgevision.module"] = scopes
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.metadata_props.clear()
+    outputs = model.graph.outputs
+    classifier = (loaded.info.preprocess or {}).get("task") == "classification"
+    for index, value in enumerate(outputs):
+        value.name = ("logits" if classifier else "output") if len(outputs) == 1 else f"output_{index}"
+    _name_batch(model)
+    model.metadata_props.clear()
+    model.doc_string = None
+    model.producer_name = "edgevision"
+    tidy(model)
+    attach_bodies(model)
+
+
+def _name_batch(model: ir.Model) -> None:
+    """Call the one symbolic dimension `batch` wherever torch gave it a number of its own."""
+    import onnx_ir
+
+    values = [*model.graph.inputs, *(v for node in model.graph.all_nodes() for v in node.outputs)]
+    for value in values:
+        if value.shape is not None and any(not isinstance(d, int) for d in value.shape):
+            value.shape = onnx_ir.Shape([d if isinstance(d, int) else _batch_dim(d) for d in value.shape])
+
+
+def _batch_dim(dim: ir.SymbolicDim) -> str | None:
+    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed.
+    return "batch" if dim.value is not None and dim.value.isidentifier() else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes about packages nobody asked for off the user's screen."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,136 @@
+"""Samples: inputs with the outputs of the original model, which every later stage is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import DataError, GraphError, ModelError
+from edgevision.proof import Difference, worst_difference
+from edgevision.targets.reference import Reference
+from edgevision.targets.target import Runner
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevision.stages.load import Loaded
+
+__all__ = [
+    "Array",
+    "Samples",
+    "compare_runner",
+    "read_samples",
+    "run_graph",
+    "samples_of_graph",
+    "samples_of_module",
+    "worst_over",
+]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Feeds and, for each, the outputs of the model named by `reference`."""
+
+    feeds: Sequence[Mapping[str, Array]]
+    outputs: Sequence[Sequence[Array]]
+    reference: str
+
+    def write_first(self, path: Path) -> None:
+        """Keep one sample in a bundle: what `verify` and a device compare with, without the original model."""
+        arrays = {f"input.{name}": value for name, value in self.feeds[0].items()}
+        arrays |= {f"output.{i}": value for i, value in enumerate(self.outputs[0])}
+        np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_samples(path: Path, reference: str) -> Samples:
+    """The sample a bundle carries.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            feeds = {k.removeprefix("input."): arrays[k] for k in arrays if k.startswith("input.")}
+            count = sum(k.startswith("output.") for k in arrays)
+            outputs = [arrays[f"output.{i}"] for i in range(count)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            str(path), f"the bundle's sample cannot be read ({error})", "export the bundle again"
+        ) from error
+    return Samples(feeds=(feeds,), outputs=(outputs,), reference=reference)
+
+
+def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samples:
+    """Standard normal inputs, one feed per entry of `batches`, and what PyTorch computes for them in float32.
+
+    Raises:
+        ModelError: the model's own output is not finite.
+    """
+    import torch
+
+    feeds, outputs = [], []
+    with torch.no_grad():
+        for index, batch in enumerate(batches):
+            example = loaded.example(batch, seed + index)
+            result = [t.numpy() for t in _flat(loaded.module(*example.values()))]
+            if not all(np.isfinite(r).all() for r in result):
+                raise ModelError(
+                    loaded.info.variant,
+                    "PyTorch itself computes NaN or Inf for a standard normal input",
+                    "check the weights: a norm's variance may be zero or a scale enormous",
+                )
+            feeds.append({name: tensor.numpy() for name, tensor in example.items()})
+            outputs.append(result)
+    return Samples(feeds=feeds, outputs=outputs, reference="PyTorch eager, float32")
+
+
+def _flat(output: Any) -> list[Any]:
+    from torch.utils import _pytree as pytree
+
+    leaves: list[Any] = pytree.tree_leaves(output)
+    return leaves
+
+
+def samples_of_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path, reference: str) -> Samples:
+    """What the graph as given computes for `feeds`, run in the simplest way."""
+    return Samples(feeds=feeds, outputs=run_graph(model, feeds, folder), reference=reference)
+
+
+def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path) -> list[list[Array]]:
+    """Outputs of a graph on the reference target; `folder` takes a temporary file."""
+    import onnx_ir
+
+    path = folder / "probe.onnx"
+    onnx_ir.save(model, path)
+    try:
+        with Reference().load(path) as runner:
+            return [runner(feed) for feed in feeds]
+    finally:
+        path.unlink()
+
+
+def worst_over(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]]) -> Difference:
+    """The largest distance over all samples and outputs."""
+    each = [worst_difference(a, b) for a, b in zip(expected, got, strict=True)]
+    return Difference(max(d.max_abs_over_std for d in each), max(d.relative_l2 for d in each))
+
+
+def compare_runner(runner: Runner, samples: Samples) -> Difference:
+    """How far a loaded artifact is from the samples' outputs.
+
+    Raises:
+        GraphError: it has another number of outputs than the model.
+    """
+    got = [runner(feed) for feed in samples.feeds]
+    if len(got[0]) != len(samples.outputs[0]):
+        raise GraphError(
+            "artifact", f"it has {len(got[0])} outputs, the model {len(samples.outputs[0])}", "this is a defect of ours"
+        )
+    return worst_over(samples.outputs, got)

@@ -1,0 +1,269 @@
+"""Parallel linear branches of one map become one convolution, or stay with the right reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from net import Net, merged, ops, reasons
+
+
+def add(net: Net, *values: ir.Value) -> ir.Value:
+    total = values[0]
+    for value in values[1:]:
+        total = net.op("Add", total, value)
+    return total
+
+
+def test_residual_becomes_the_centre_tap() -> None:
+    net = Net()
+    x = net.input("n", 8, 9, 10)
+    weight = net.weight(8, 1, 3, 3)
+    result = merged(net.model(net.op("Add", x, net.op("Conv", x, weight, group=8, pads=[1] * 4))), n=2)
+    (conv,) = result.model.graph
+    assert conv.op_type == "Conv"
+    after, before = (ir.convenience.get_const_tensor(value) for value in (conv.inputs[1], weight))
+    assert after is not None and before is not None and after.shape == before.shape
+    centre = np.zeros((8, 1, 3, 3), np.float32)
+    centre[:, :, 1, 1] = 1
+    np.testing.assert_allclose(after.numpy() - before.numpy(), centre, atol=1e-6)
+
+
+def test_residual_into_a_dense_conv() -> None:
+    net = Net()
+    x = net.input(1, 8, 9, 10)
+    assert ops(merged(net.model(net.op("Sub", net.conv(x, 8, 8, 3, 3, pads=[1] * 4), x))).model) == {"Conv": 1}
+
+
+def test_repvgg_block() -> None:
+    net = Net()
+    x = net.input(2, 8, 9, 10)
+    big = net.norm(net.conv(x, 8, 8, 3, 3, bias=False, pads=[1] * 4), 8)
+    point = net.norm(net.conv(x, 8, 8, 1, 1, bias=False), 8)
+    y = net.op("Relu", add(net, net.norm(x, 8), point, big))
+    result = merged(net.model(y))
+    assert ops(result.model) == {"Conv": 1, "Relu": 1}
+    row = result.applied[-1]
+    assert row.equation == "parallel_sum"
+    assert row.macs_before == 10 * 64 * 90
+    assert row.macs_after == 9 * 64 * 90
+
+
+def test_dilated_branches_under_a_large_kernel() -> None:
+    net = Net()
+    x = net.input(1, 4, 20, 21)
+    branches = [net.norm(net.conv(x, 4, 4, 13, 13, groups=4, bias=False, pads=[6] * 4), 4)]
+    for kernel, rate in ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5)):
+        pad = rate * (kernel - 1) // 2
+        conv = net.conv(x, 4, 4, kernel, kernel, groups=4, bias=False, pads=[pad] * 4, dilations=[rate] * 2)
+        branches.append(net.norm(conv, 4))
+    result = merged(net.model(net.norm(add(net, *branches), 4)))
+    assert ops(result.model) == {"Conv": 1}
+    (conv,) = result.model.graph
+    assert tuple(conv.attributes.get_ints("kernel_shape")) == (13, 13)
+
+
+def test_identity_into_a_dilated_kernel_keeps_its_dilation() -> None:
+    net = Net()
+    x = net.input(1, 4, 20, 21)
+    y = add(net, x, net.conv(x, 4, 4, 3, 3, groups=4, pads=[3] * 4, dilations=[3, 3]))
+    (conv,) = merged(net.model(y)).model.graph
+    assert tuple(conv.attributes.get_ints("kernel_shape")) == (3, 3)
+    assert tuple(conv.attributes.get_ints("dilations")) == (3, 3)
+
+
+def test_asymmetric_padding_is_aligned() -> None:
+    net = Net()
+    x = net.input(1, 4, 11, 12)
+    y = add(net, net.conv(x, 6, 4, 2, 3, pads=[1, 0, 0, 2]), net.conv(x, 6, 4, 3, 1, pads=[0, 0, 2, 0]))
+    assert ops(merged(net.model(y)).model) == {"Conv": 1}
+
+
+def test_strided_branches() -> None:
+    net = Net()
+    x = net.input(1, 4, 11, 12)
+    pointwise = net.conv(x, 4, 4, 1, 1, strides=[2, 2])
+    y = add(net, pointwise, net.conv(x, 4, 4, 3, 3, pads=[1] * 4, strides=[2, 2]))
+    assert ops(merged(net.model(y)).model) == {"Conv": 1}
+
+
+def test_pool_that_counts_its_padding() -> None:
+    net = Net()
+    x = net.input(1, 4, 11, 12)
+    pool = net.op("AveragePool", x, kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
+    assert ops(merged(net.model(add(net, pool, x, net.conv(x, 4, 4, 3, 3, pads=[1] * 4)))).model) == {"Conv": 1}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"kernel_shape": [3, 3], "pads": [1] * 4}, "does not count its padding"),
+        ({"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER"}, "auto_pad"),
+        ({"kernel_shape": [1, 1], "ceil_mode": 1}, "rounds its output size up"),
+    ],
+)
+def test_pools_that_are_no_convolution(attributes: dict[str, object], reason: str) -> None:
+    net = Net()
+    x = net.input(1, 4, 11, 12)
+    y = add(net, net.op("AveragePool", x, **attributes), net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
+    result = merged(net.model(y))
+    assert not result.modified
+    assert reason in reasons(result)
+
+
+def test_different_strides_are_declined() -> None:
+    net = Net()
+    x = net.input(1, 4, 1, 1)
+    y = add(net, net.conv(x, 4, 4, 1, 1, strides=[2, 2]), net.conv(x, 4, 4, 1, 1))
+    assert "strides (2, 2) and (1, 1)" in reasons(merged(net.model(y)))
+
+
+def test_broadcast_channels_are_declined() -> None:
+    net = Net()
+    x = net.input(1, 4, 5, 5)
+    assert "1 and 4 output channels" in reasons(merged(net.model(add(net, net.conv(x, 1, 4, 1, 1), x))))
+
+
+def test_sizes_that_agree_on_this_input_only() -> None:
+    """2x2 stride 2 and 3x3 stride 2 padded give equal maps for even sizes, not for odd ones."""
+    for size, count in ((12, 1), ("h", 2)):
+        net = Net()
+        x = net.input(1, 4, size, size)
+        even = net.conv(x, 4, 4, 2, 2, strides=[2, 2])
+        y = add(net, even, net.conv(x, 4, 4, 3, 3, strides=[2, 2], pads=[1] * 4))
+        result = merged(net.model(y), h=12)
+        assert ops(result.model)["Conv"] == count
+        assert ("for some input sizes only" in reasons(result)) == (size == "h")
+
+
+def test_a_branch_with_another_reader_stays_and_the_rest_merges() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 7)
+    first, second, third = (net.conv(x, 4, 4, 3, 3, pads=[1] * 4) for _ in range(3))
+    result = merged(net.model(add(net, first, second, third), net.op("Relu", second)))
+    assert ops(result.model) == {"Conv": 2, "Add": 1, "Relu": 1}
+    assert "also read by Relu" in reasons(result)
+
+
+def test_a_branch_that_is_a_graph_output_stays() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 7)
+    first = net.conv(x, 4, 4, 3, 3, pads=[1] * 4)
+    result = merged(net.model(add(net, first, x), first))
+    assert not result.modified
+    assert "graph output" in reasons(result)
+
+
+def test_operands_that_read_another_map_stay_in_the_sum() -> None:
+    net = Net()
+    x, other = net.input(1, 4, 7, 8), net.input(1, 4, 7, 8, name="other")
+    y = net.op("Sub", net.op("Add", x, net.op("Relu", other)), net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
+    y = net.op("Sub", y, other)
+    assert ops(merged(net.model(y)).model) == {"Conv": 1, "Relu": 1, "Add": 1, "Sub": 1}
+
+
+def test_the_same_branch_twice() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 8)
+    conv = net.conv(x, 4, 4, 3, 3, pads=[1] * 4)
+    assert ops(merged(net.model(add(net, conv, conv))).model) == {"Conv": 1}
+
+
+def test_a_merge_dearer_than_its_branches_is_priced_and_declined() -> None:
+    net = Net()
+    x = net.input(1, 64, 15, 15)
+    y = add(net, net.conv(x, 64, 64, 1, 1), net.conv(x, 64, 64, 13, 13, groups=64, pads=[6] * 4))
+    result = merged(net.model(y))
+    assert not result.modified
+    assert "times as much as apart" in reasons(result)
+
+
+def test_cheap_branches_merge_where_all_together_would_not_pay() -> None:
+    net = Net()
+    x = net.input(1, 64, 15, 15)
+    wide = net.conv(x, 64, 64, 5, 5, groups=64, pads=[2] * 4)
+    y = add(net, wide, net.conv(x, 64, 64, 1, 1), net.conv(x, 64, 64, 3, 3, groups=64, pads=[1] * 4), x)
+    result = merged(net.model(y))
+    assert ops(result.model) == {"Conv": 2, "Add": 1}
+    assert "times as much as apart" in reasons(result)
+
+
+def test_one_and_three_dimensions() -> None:
+    for sizes in ((9,), (5, 6, 7)):
+        net = Net()
+        x = net.input(1, 4, *sizes)
+        pads = [1] * 2 * len(sizes)
+        y = add(net, x, net.conv(x, 4, 4, *(3,) * len(sizes), pads=pads), net.conv(x, 4, 4, *(1,) * len(sizes)))
+        assert ops(merged(net.model(y)).model) == {"Conv": 1}
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> Net:
+    """Branches of one map whose outputs agree in size: convolutions, pools, norms, the map itself."""
+    net = Net(seed=draw(st.integers(0, 10**6)))
+    channels, stride = draw(st.sampled_from([2, 4, 6])), draw(st.integers(1, 3))
+    height, width = draw(st.integers(9, 13)), draw(st.integers(9, 13))
+    x = net.input(1, channels, height, width, name="x")
+    branches: list[ir.Value] = []
+    for _ in range(draw(st.integers(2, 5))):
+        kind = draw(st.sampled_from(["conv", "pool", "norm", "identity"] if stride == 1 else ["conv", "pool"]))
+        kernel = [draw(st.integers(1, 4)) for _ in range(2)]
+        dilation = [draw(st.integers(1, 3)) if kind == "conv" else 1 for _ in range(2)]
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        low = [draw(st.integers(0, min(r, k - 1) if kind == "pool" else r)) for r, k in zip(reach, kernel, strict=True)]
+        geometry = {
+            "pads": [*low, *(r - b for r, b in zip(reach, low, strict=True))],
+            "strides": [stride, stride],
+            "kernel_shape": kernel,
+        }
+        if kind == "conv":
+            groups = draw(st.sampled_from([g for g in (1, 2, channels) if channels % g == 0]))
+            bias = draw(st.booleans())
+            conv = net.conv(x, channels, channels, *kernel, groups=groups, bias=bias, dilations=dilation, **geometry)
+            branches.append(net.norm(conv, channels) if draw(st.booleans()) else conv)
+        elif kind == "pool":
+            branches.append(net.op("AveragePool", x, count_include_pad=1, **geometry))
+        else:
+            branches.append(net.norm(x, channels) if kind == "norm" else x)
+    total = branches[0]
+    for branch in branches[1:]:
+        swapped = draw(st.booleans())
+        operands = (branch, total) if swapped else (total, branch)
+        total = net.op(draw(st.sampled_from(["Add", "Add", "Sub"])), *operands)
+    net.output = net.norm(total, channels) if draw(st.booleans()) else total  # type: ignore[attr-defined]
+    return net
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(net=blocks())
+def test_made_up_blocks_merge_or_say_what_they_would_cost(net: Net) -> None:
+    result = merged(net.model(net.op("Relu", net.output)))  # type: ignore[attr-defined]
+    left = ops(result.model)
+    linear = sum(left[kind] for kind in ("Conv", "AveragePool", "BatchNormalization", "Mul", "Add", "Sub"))
+    assert linear <= 1 or "times as much as apart" in reasons(result)
+
+
+def test_linear_branches_on_rows() -> None:
+    net = Net()
+    x = net.input("n", 8)
+    first = net.op("Gemm", x, net.weight(8, 8), net.weight(8), transB=1)
+    second = net.op("Gemm", x, net.weight(8, 8), transB=0, alpha=0.5)
+    y = net.op("Div", add(net, first, x, second), net.weight(values=np.array(2.0, np.float32)))
+    assert ops(merged(net.model(y), n=3).model) == {"Gemm": 1}
+
+
+def test_residual_around_a_linear_on_tokens() -> None:
+    net = Net()
+    x = net.input(2, 5, 8)
+    linear = net.op("Add", net.op("MatMul", x, net.weight(8, 8)), net.weight(8))
+    y = add(net, linear, net.op("Relu", x), x)
+    assert ops(merged(net.model(y)).model) == {"MatMul": 1, "Add": 2, "Relu": 1}
+
+
+def test_linears_of_different_width_are_declined() -> None:
+    net = Net()
+    x = net.input(2, 5, 8)
+    y = add(net, net.op("MatMul", x, net.weight(8, 1)), net.op("MatMul", x, net.weight(8, 4)))
+    assert "1 and 4 output channels" in reasons(merged(net.model(y)))
