@@ -79,7 +79,7 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything a bundle says about itself."""
+    """Everything a bundle says about itself. `inputs` and `outputs` list name, shape (None is dynamic) and dtype."""
 
     model: ModelInfo
     target: Mapping[str, Any]
@@ -87,6 +87,8 @@ class Manifest:
     artifact: Mapping[str, Any]
     stages: Sequence[Record]
     parity: Parity
+    inputs: Sequence[Mapping[str, Any]] = ()
+    outputs: Sequence[Mapping[str, Any]] = ()
     proofs: Sequence[Mapping[str, Any]] = ()
     calibration: Mapping[str, Any] | None = None
     quantization: Mapping[str, Any] | None = None

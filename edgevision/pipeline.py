@@ -6,7 +6,7 @@ Command line, Python API and cache call these functions; there is no second way 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,13 @@ from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
 from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
 from edgevision.stages.compile import compile_graph, find_target, make_target
+from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from edgevision.stages.graph import DeployGraph
     from edgevision.stages.samples import Samples
 
@@ -40,9 +43,10 @@ class ExportOptions:
         target: name of the target.
         target_options: options of that target only, by field name.
         weights, weights_key, model_args, input_size, seed: see `LoadOptions`.
-        precision: of the artifact.
+        precision: of the artifact; None takes the target's own.
         batch: fixed, or a range.
         plugins: use our kernels where the target takes them.
+        merge: fold branches and norms; False compiles an ONNX file as it is.
         out: the bundle's folder; None puts it into the current one, named after model, target and precision.
         samples: random inputs the artifact is verified on.
     """
@@ -55,9 +59,10 @@ class ExportOptions:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     seed: int = 0
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     batch: Batch = field(default_factory=Batch)
     plugins: bool = True
+    merge: bool = True
     out: Path | None = None
     samples: int = 4
 
@@ -70,9 +75,7 @@ class Exported:
     manifest: Manifest
 
 
-def export_bundle(
-    options: ExportOptions, *, cache: Cache | None = None, report: Callable[[str], None] = lambda stage: None
-) -> Exported:
+def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report: Report = unreported) -> Exported:
     """Run the whole path. `report` is told the name of each stage as it begins.
 
     Raises:
@@ -81,7 +84,7 @@ def export_bundle(
     entry = find_target(options.target)
     target = make_target(entry, _target_options(entry, options))
     spec = parse_model(options.model)
-    out = options.out or Path(f"{_stem(spec)}-{options.target}-{options.precision}")
+    out = options.out or Path(f"{_stem(spec)}-{options.target}-{_precision(entry, options)}")
     with staged_bundle(out) as folder:
         source = _source(spec, options, cache or default_cache(), report)
         manifest = _finish(source, target, entry, options, folder, report)
@@ -99,7 +102,7 @@ class _Source:
     warnings: Sequence[str]
 
 
-def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Callable[[str], None]) -> _Source:
+def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
     if isinstance(spec, OnnxFile):
         from edgevision.stages.read_onnx import read_onnx
 
@@ -107,7 +110,9 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Calla
             if given is not None:
                 raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
         report("read")
-        read = read_onnx(spec.path, options.batch, options.input_size, _batches(options), options.seed)
+        read = read_onnx(
+            spec.path, options.batch, options.input_size, _batches(options), options.seed, merged=options.merge
+        )
         return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     from edgevision.stages.capture import CaptureOptions
     from edgevision.stages.graph import deploy_graph
@@ -134,26 +139,30 @@ def _finish(
     entry: TargetEntry,
     options: ExportOptions,
     folder: Path,
-    report: Callable[[str], None],
+    report: Report,
 ) -> Manifest:
-    """compile and verify, then everything a bundle holds besides the artifact."""
+    """Compile and verify, then everything a bundle holds besides the artifact."""
     import onnx_ir
 
+    precision = _precision(entry, options)
+    _require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
     report("verify")
-    parity, verified = verify_artifact(artifact, target, source.samples, TOLERANCES.get(options.precision, 1e-4))
+    verified = verify_artifact(artifact, target, source.samples, TOLERANCES[precision])
     source.samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
-        target={"name": entry.name, "precision": options.precision, "options": as_json(target)},
+        target={"name": entry.name, "precision": precision, "options": as_json(target)},
         graph=_graph_info(source.graph, graph_path),
         artifact=_artifact_info(artifact, folder),
-        stages=(*source.records, *source.graph.records, compiled, verified),
-        parity=parity,
-        proofs=tuple(as_json(p) for p in artifact.proofs),
+        stages=(*source.records, *source.graph.records, compiled, verified.record),
+        parity=verified.parity,
+        inputs=_tensors(source.graph.model.graph.inputs),
+        outputs=_tensors(source.graph.model.graph.outputs),
+        proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
         warnings=(*source.warnings, *artifact.notes),
@@ -173,10 +182,24 @@ def _batches(options: ExportOptions) -> list[int]:
     return [sizes[i % len(sizes)] for i in range(max(options.samples, len(sizes)))]
 
 
+def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:
+    own: Precision = options.precision or entry.create().precision
+    return own
+
+
+def _require_quantized(model: ir.Model, precision: Precision) -> None:
+    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
+        raise UsageError(
+            "--precision int8",
+            "the graph has no Q/DQ pairs: it is not quantized",
+            "give an ONNX file that is, or leave --precision out",
+        )
+
+
 def _target_options(entry: TargetEntry, options: ExportOptions) -> dict[str, Any]:
     """The target's fields from the options all targets share, over those given for it alone."""
     fields = {f.name for f in dataclasses.fields(entry.create)}
-    shared = {"precision": options.precision, "plugins": options.plugins, "batch": options.batch}
+    shared = {"precision": _precision(entry, options), "plugins": options.plugins, "batch": options.batch}
     if not options.plugins and "plugins" not in fields:
         raise UsageError("--no-plugins", f"the target {entry.name} uses no plugins anyway", "leave --no-plugins out")
     return {**{k: v for k, v in shared.items() if k in fields}, **options.target_options}
@@ -197,6 +220,17 @@ def _graph_info(graph: DeployGraph, path: Path) -> GraphInfo:
     )
 
 
+def _tensors(values: Sequence[ir.Value]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            "name": value.name,
+            "shape": [d if isinstance(d, int) else None for d in value.shape or ()],
+            "dtype": str(value.dtype.numpy()) if value.dtype else None,
+        }
+        for value in values
+    )
+
+
 def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
     files = [artifact.path] if artifact.path.is_file() else [f for f in artifact.path.rglob("*") if f.is_file()]
     return {
@@ -204,6 +238,7 @@ def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
         "sha256": tree_sha256(artifact.path),
         "bytes": sum(f.stat().st_size for f in files),
         "runnable": artifact.runnable,
+        "library": artifact.library.name if artifact.library else None,
         "extra": [str(p.relative_to(folder)) for p in artifact.extra],
     }
 

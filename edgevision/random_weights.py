@@ -15,13 +15,17 @@ tensor gets values of its own, a function of seed, name, shape and dtype alone:
 
 Structural constants (parameters that do not require a gradient, and buffers other than running statistics) and
 integers keep their values.
+
+Statistics drawn blindly let the signal die out in a deep network that halves it at every layer (a sigmoid gate does),
+so that its answer no longer depends on the image. Given an example of the input, the running statistics are therefore
+those that the batch norms meet on it, moved as above: mean + 0.1 normal std, and var * uniform in [0.7, 1.7].
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -32,8 +36,14 @@ _STEP_BIASES = ("dt_projs_bias", "dt_bias")
 
 
 @torch.no_grad()
-def randomise_(module: nn.Module, seed: int = 0) -> None:
-    """Fill `module` in place by the rules above."""
+def randomise_(module: nn.Module, seed: int = 0, example: Sequence[Tensor] = ()) -> None:
+    """Fill `module` in place by the rules above.
+
+    Args:
+        module: in eval mode when an example is given.
+        seed: other seeds give other values.
+        example: one tensor per argument of `module`, at best a batch of several samples.
+    """
     for name, parameter in module.named_parameters():
         if parameter.requires_grad and parameter.is_floating_point():
             parameter.copy_(_rule(name, parameter.shape)(_generator(seed, name), parameter.shape))
@@ -43,6 +53,35 @@ def randomise_(module: nn.Module, seed: int = 0) -> None:
             buffer.copy_(0.7 + _uniform(_generator(seed, name), buffer.shape))
         elif last == "running_mean":
             buffer.copy_(0.1 * _normal(_generator(seed, name), buffer.shape))
+    if example:
+        _measure_statistics(module, seed, example)
+
+
+def _measure_statistics(module: nn.Module, seed: int, example: Sequence[Tensor]) -> None:
+    """Run `module` once; each batch norm takes its statistics from what reaches it, before it is applied."""
+
+    def measure(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(norm: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            x = arguments[0].detach()
+            axes = [axis for axis in range(x.ndim) if axis != 1]
+            var, mean = torch.var_mean(x, axes, correction=0)
+            # A channel that a ReLU has silenced would otherwise be blown up to the size of the others.
+            var = var.clamp_min(max(0.01 * float(var.mean()), 1e-6))
+            mean_noise = _normal(_generator(seed, f"{name}.running_mean"), mean.shape)
+            norm.get_buffer("running_mean").copy_(mean + 0.1 * mean_noise * var.sqrt())
+            norm.get_buffer("running_var").copy_(
+                var * (0.7 + _uniform(_generator(seed, f"{name}.running_var"), var.shape))
+            )
+
+        return hook
+
+    norms = [(n, m) for n, m in module.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_pre_hook(measure(name)) for name, norm in norms if norm.track_running_stats]
+    try:
+        module(*example)
+    finally:
+        for handle in hooks:
+            handle.remove()
 
 
 def _generator(seed: int, name: str) -> Generator:

@@ -1,15 +1,15 @@
 """The zoo by name: every variant of every card in `edgevision.models`, and the model it stands for.
 
-A card (`models/<architecture>.toml`) holds all numbers of an architecture; its module (`models/<architecture>.py`)
-holds the arithmetic, as a frozen keyword-only dataclass `Config` and `build(config, *, deploy=False)`. Cards are read
-without torch, so listing the zoo costs nothing.
+A card (`models/<architecture>.toml`) holds all numbers of an architecture; its module, `models/<architecture>.py`
+unless the card names another, holds the arithmetic, as a frozen keyword-only dataclass `Config` and
+`build(config, *, deploy=False)`. Cards are read without torch, so listing the zoo costs nothing.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -35,7 +35,7 @@ __all__ = [
     "variants",
 ]
 
-ConfigValue = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
 Form = Literal["training", "deploy"]
 
 
@@ -70,17 +70,18 @@ class Variant:
     Attributes:
         name: what the user types.
         family: networks of one paper; its bare name is an alias of the smallest of them.
-        architecture: module of `edgevision.models` that builds it.
+        architecture: name of its card.
+        module: module of `edgevision.models` that builds it.
         task: "classification" or "super-resolution".
         forms: the forms that `create_model` can build, "training" first.
         input_size: height and width it was published at.
-        min_size: smallest height and width it accepts.
+        least_side: smallest height and width it accepts.
         params: trainable and fixed parameters of the training form.
         deploy_params: the same of the deploy form, where it is known.
         macs: published multiply-accumulates at `input_size`.
         top1: published ImageNet top-1, in percent.
         tolerance: bound of max_abs_over_std against the official network.
-        golden: name of its fixture, whether or not the fixture is at hand.
+        golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
         requires: packages beyond the core that the architecture imports.
         config: every field of the architecture's `Config`.
     """
@@ -88,6 +89,7 @@ class Variant:
     name: str
     family: str
     architecture: str
+    module: str
     title: str
     paper: str
     repository: str
@@ -96,7 +98,7 @@ class Variant:
     forms: tuple[Form, ...]
     preprocessing: Preprocessing
     input_size: tuple[int, int]
-    min_size: int
+    least_side: int
     params: int
     tolerance: float
     config: Mapping[str, ConfigValue]
@@ -104,6 +106,7 @@ class Variant:
     macs: int | None = None
     top1: float | None = None
     golden: str | None = None
+    deploy_golden: str | None = None
     weights: Weights | None = None
     requires: tuple[str, ...] = ()
 
@@ -114,6 +117,11 @@ class Variant:
         if not isinstance(channels, int):
             raise TypeError(f"{self.name}: in_chans of the card is not an int")
         return (1, channels, *self.input_size)
+
+    @property
+    def preprocess(self) -> dict[str, object]:
+        """Task and preprocessing as a manifest holds them."""
+        return {"task": self.task, **asdict(self.preprocessing)}
 
 
 @cache
@@ -206,6 +214,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
             **{
                 **stated,
                 "architecture": architecture,
+                "module": stated.get("module", architecture),
                 "forms": tuple(stated["forms"]),
                 "requires": tuple(stated.get("requires", ())),
                 "input_size": (size, size) if isinstance(size, int) else tuple(size),
@@ -219,20 +228,24 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return {key: _as_tuple(value) for key, value in table.items()}
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
 
 
 def _architecture(variant: Variant) -> Any:
     try:
-        return import_module(f"edgevision.models.{variant.architecture}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in variant.requires:
+        return import_module(f"edgevision.models.{variant.module}")
+    except (ImportError, RuntimeError) as error:
+        if not variant.requires:
             raise
+        needed = ", ".join(variant.requires)
         raise ModelError(
             f"model '{variant.name}'",
-            f"it is built by the package {missing}, which is not installed",
-            f"pip install 'edgevision[{missing}]'",
+            f"it needs the package {needed}, which cannot be imported ({error})",
+            f"pip install 'edgevision[{','.join(variant.requires)}]'",
         ) from error
 
 
@@ -253,7 +266,7 @@ def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[
 
 def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
     """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
-    value = _converted(given, like)
+    value: ConfigValue | None = _converted(given, like)
     if value is None:
         raise UsageError(
             f"{model}({name}={given!r})",

@@ -95,7 +95,7 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: str = "weig
 
 
 def create_with_weights(
-    name: str, path: str | Path, *, key: str | None = None, overrides: Mapping[str, object] | None = None
+    name: str, path: str | Path, *, key: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[nn.Module, Form, Checkpoint]:
     """The network called `name` with the weights at `path`, in the form whose keys the file has.
 
@@ -152,13 +152,14 @@ def _check_file(path: Path) -> None:
 
 def _read_torch(path: Path) -> Any:
     with path.open("rb") as stream:
-        is_archive = stream.read(4) == b"PK\x03\x04"
+        head = stream.read(4)
+    is_archive, is_pickle = head == b"PK\x03\x04", head[:1] == b"\x80"
     if is_archive and not zipfile.is_zipfile(path):
         raise ModelError(f"weights {path}", "the file is truncated: its archive has no end", "fetch it again")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "unsafe" in str(error).lower():
+        if is_archive or is_pickle:
             raise ModelError(
                 f"weights {path}",
                 "its pickle holds more than tensors and plain containers, and unpickling that could run code; refused",

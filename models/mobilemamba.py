@@ -12,11 +12,12 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from edgevision.models.conv_norm import conv_norm
 from edgevision.models.squeeze_excite import SqueezeExcite
 from edgevision.models.stochastic_depth import DropPath, drop_rates
 from edgevision.models.wavelet_scan import WaveletMixer
-from torch import Tensor, nn
 
 __all__ = ["Config", "MobileMamba", "build"]
 
@@ -109,7 +110,7 @@ class Mixer(nn.Module):
         self.proj = nn.Sequential(nn.ReLU(), conv_norm(channels, channels, gamma=0.0, deploy=deploy))
 
     def forward(self, x: Tensor) -> Tensor:
-        wide, near, rest = x.split(self.split, 1)
+        wide, near, rest = torch.split(x, self.split, 1)
         return self.proj(torch.cat([self.global_op(wide), self.local_op(near), rest], 1))
 
 
@@ -148,7 +149,7 @@ class PatchMerging(nn.Module):
         hidden = 4 * channels
         self.conv1 = conv_norm(channels, hidden, deploy=deploy)
         self.conv2 = conv_norm(hidden, hidden, 3, stride=2, groups=hidden, deploy=deploy)
-        self.se = SqueezeExcite(hidden, max(8, (channels + 4) // 8 * 8))
+        self.se = SqueezeExcite(hidden, max(8, (channels + 4) // 8 * 8), names=("fc1", "fc2"))
         self.conv3 = conv_norm(hidden, channels_out, deploy=deploy)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,18 +6,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["SqueezeExcite"]
+__all__ = ["LinearSqueezeExcite", "SqueezeExcite"]
 
 
 class SqueezeExcite(nn.Module):
-    """x * sigmoid(fc2(relu(fc1(mean_HW x)))), both 1x1 convolutions with bias."""
+    """x * sigmoid(up(relu(down(mean_HW x)))), two 1x1 convolutions with bias; `names` are their keys, down first."""
+
+    def __init__(self, channels: int, reduced: int, *, names: tuple[str, str]) -> None:
+        super().__init__()
+        self.names = names
+        self.add_module(names[0], nn.Conv2d(channels, reduced, 1))
+        self.add_module(names[1], nn.Conv2d(reduced, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        down, up = (self.get_submodule(name) for name in self.names)
+        return x * torch.sigmoid(up(F.relu(down(x.mean((2, 3), keepdim=True)))))
+
+
+class LinearSqueezeExcite(nn.Module):
+    """x * sigmoid(W2 relu(W1 mean_HW x)), linear layers without bias under the keys `fc.0` and `fc.2`."""
 
     def __init__(self, channels: int, reduced: int) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, reduced, 1)
-        self.fc2 = nn.Conv2d(reduced, channels, 1)
+        down, up = nn.Linear(channels, reduced, bias=False), nn.Linear(reduced, channels, bias=False)
+        self.fc = nn.Sequential(down, nn.ReLU(), up, nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> the same shape."""
-        gate = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
-        return x * torch.sigmoid(gate)
+        return x * self.fc(x.mean((2, 3)))[:, :, None, None]

@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgevision.models.channel_norm import ChannelLayerNorm
 from edgevision.models.conv_norm import conv_norm
 from edgevision.ops.dwt import dwt
 from edgevision.ops.idwt import idwt
 from edgevision.ops.selective_scan import selective_scan
-from torch import Tensor, nn
 
 __all__ = ["BidirectionalScan", "WaveletMixer"]
-
-
-class ChannelLayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of [B, C, L]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class BidirectionalScan(nn.Module):
@@ -55,32 +50,32 @@ class BidirectionalScan(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x, z = self.in_proj(x).chunk(2, 1)
         u = F.silu(self.conv2d(x))
-        y = self.out_norm(self._scan(u.flatten(2))).unflatten(2, u.shape[2:])
+        y = self.out_norm(self._scan(u.flatten(2))).view_as(u)
         return self.out_proj(y * F.silu(z))
 
     def _scan(self, u: Tensor) -> Tensor:
         """[B, D, L] -> the two scans of it, summed, [B, D, L]."""
         K, N, R = self.directions, self.states, self.rank
-        dt, B, C = F.conv1d(u, self._projection()).split([K * R, K * N, K * N], 1)
+        dt, B, C = torch.split(F.conv1d(u, self._projection()), [K * R, K * N, K * N], 1)
         y = selective_scan(
             u,
             F.conv1d(dt, self.dt_projs_weight.flatten(0, 1).unsqueeze(2), groups=K),
             -self.A_logs.exp(),
-            B.unflatten(1, (K, N)),
-            C.unflatten(1, (K, N)),
+            torch.unflatten(B, 1, (K, N)),
+            torch.unflatten(C, 1, (K, N)),
             self.Ds,
             self.dt_projs_bias.flatten(),
             delta_softplus=True,
             reverse=(0, 1),
         )
-        return y.unflatten(1, (K, self.inner)).sum(1)
+        return torch.unflatten(y, 1, (K, self.inner)).sum(1)
 
     def _projection(self) -> Tensor:
         """`x_proj_weight` as one 1x1 convolution whose output is dt | B | C, each with the directions side by side.
 
         An expression of parameters alone, so that an exported graph holds it as one constant.
         """
-        dt, B, C = self.x_proj_weight.split([self.rank, self.states, self.states], 1)
+        dt, B, C = torch.split(self.x_proj_weight, [self.rank, self.states, self.states], 1)
         return torch.cat([part.flatten(0, 1) for part in (dt, B, C)]).unsqueeze(2)
 
 
@@ -125,4 +120,4 @@ class WaveletMixer(nn.Module):
         bands = dwt(x, self.wt_filter)
         mixed = self.wavelet_scale[0](self.wavelet_convs[0](bands.flatten(1, 2)))
         crop = (x.shape[2] % 2, x.shape[3] % 2)
-        return idwt(mixed.unflatten(1, bands.shape[1:3]), self.iwt_filter, crop=crop)
+        return idwt(mixed.view_as(bands), self.iwt_filter, crop=crop)

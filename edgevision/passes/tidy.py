@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.optimizer import fold_constants
 
+from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.split_constants import split_constants
 from edgevision.passes.static_reshape import make_reshapes_static
 
@@ -25,19 +26,28 @@ _CLEAN = ir.passes.Sequential(
     common.IdentityEliminationPass(),
     common.CommonSubexpressionEliminationPass(),
     common.RemoveUnusedNodesPass(),
-    common.RemoveUnusedFunctionsPass(),
+    common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
     common.RemoveUnusedOpsetsPass(),
 )
 
 
 def tidy(model: ir.Model) -> bool:
-    """Tidy `model` in place; returns whether anything changed."""
+    """Tidy `model` in place, all but the bodies of our own operators; returns whether anything changed."""
+    with bodies_set_aside(model):
+        return _tidy(model)
+
+
+def _tidy(model: ir.Model) -> bool:
     changed = False
     for _ in range(4):  # each round may open work for the next; graphs settle in two or three
         _LIFT(model)
         split = split_constants(model)
         folded = fold_constants(
-            model, onnx_shape_inference=True, input_size_limit=_LARGEST_FOLD, output_size_limit=_LARGEST_FOLD
+            model,
+            onnx_shape_inference=True,
+            should_fold=_foldable,
+            input_size_limit=_LARGEST_FOLD,
+            output_size_limit=_LARGEST_FOLD,
         )
         lifted = _CLEAN(model).modified
         merged = _merge_integer_constants(model)
@@ -46,6 +56,11 @@ def tidy(model: ir.Model) -> bool:
             break
         changed = True
     return changed
+
+
+def _foldable(node: ir.Node) -> bool | None:
+    """Split is `split_constants`' business; None leaves the rest to the folder's own rules."""
+    return False if node.op_type == "Split" else None
 
 
 def _merge_integer_constants(model: ir.Model) -> bool:

@@ -13,6 +13,7 @@ import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError, UsageError
 from edgevision.passes.graph_pass import Application, Declined, PassResult
+from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
 from edgevision.reparam.equations import Equation, all_equations
@@ -65,7 +66,8 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
                     declined.append(outcome)
         if len(applied) == before:
             break
-        _CLEAN(model)
+        with bodies_set_aside(model):
+            _CLEAN(model)
     return PassResult(model=model, applied=tuple(applied), declined=tuple(declined))
 
 

@@ -41,7 +41,7 @@ class CaptureOptions:
 
 
 def capture(loaded: Loaded, options: CaptureOptions) -> tuple[ir.Model, Record]:
-    """Capture the model's inference graph, custom operators as single nodes without bodies.
+    """Capture the model's inference graph; custom operators are single nodes with their bodies attached.
 
     Raises:
         GraphError: the model cannot be captured; names the line of the user's code where it stopped.
@@ -120,6 +120,7 @@ def _torch_overload(qualified: str) -> Any:
 
 def _tidy(model: ir.Model, loaded: Loaded) -> None:
     """Name inputs and outputs, drop source paths from the metadata, fold what is constant, drop what is unused."""
+    from edgevision.passes.attach_bodies import attach_bodies
     from edgevision.passes.tidy import tidy
 
     for node in model.graph.all_nodes():
@@ -138,6 +139,7 @@ def _tidy(model: ir.Model, loaded: Loaded) -> None:
     model.doc_string = None
     model.producer_name = "edgevision"
     tidy(model)
+    attach_bodies(model)
 
 
 def _name_batch(model: ir.Model) -> None:

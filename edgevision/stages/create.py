@@ -74,8 +74,8 @@ def _from_zoo(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | N
         family=variant.family,
         name=variant.name,
         inputs=(InputSpec(name="image", shape=(channels, *(size or variant.input_size))),),
-        preprocess={"task": variant.task, **as_json(variant.preprocessing)},
-        least_side=variant.min_size,
+        preprocess=as_json(variant.preprocess),
+        least_side=variant.least_side,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from edgevision.manifest import Record, as_json
 from edgevision.stages.capture import CaptureOptions, capture
 from edgevision.stages.prove import prove_against_graph, prove_against_module
 from edgevision.stages.samples import Samples
-from edgevision.stages.timing import Stopwatch
+from edgevision.stages.timing import Report, Stopwatch
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from edgevision.stages.load import Loaded
 
 __all__ = ["DeployGraph", "deploy_graph", "merge"]
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +111,4 @@ def _read(folder: Path) -> DeployGraph:
 
     document = json.loads((folder / "stages.json").read_text(encoding="utf-8"))
     records = [Record(**{**r, "notes": (*r["notes"], "from the cache")}) for r in document["records"]]
-    return DeployGraph(
-        model=onnx_ir.load(folder / "model.onnx"), records=tuple(records), reparam=document["reparam"]
-    )
+    return DeployGraph(model=onnx_ir.load(folder / "model.onnx"), records=tuple(records), reparam=document["reparam"])

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edgevision.manifest import Record
 from edgevision.proof import Difference
 
-__all__ = ["Stopwatch"]
+__all__ = ["Report", "Stopwatch", "unreported"]
+
+#: Told the name of each stage as it begins.
+Report = Callable[[str], None]
+
+
+def unreported(_stage: str) -> None:
+    """A `Report` for callers who do not watch."""
 
 
 class Stopwatch:

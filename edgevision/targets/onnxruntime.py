@@ -5,6 +5,7 @@ Without the library (or with `plugins=False`) ONNX Runtime inlines the bodies th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -59,16 +60,25 @@ class OnnxRuntime:
         path = folder / FILE
         if not path.exists():
             onnx_ir.save(model, path)
-        notes = []
-        if self.plugins and _custom_ops(model):
-            from edgevision import native
-
-            missing = native.why_not()
-            if missing is not None:
-                notes.append(f"kernels not used: {missing.reason}; the bodies serve. {missing.mend}")
+        library, notes = self._library(model, folder)
         with self.load(path):
             pass
-        return Artifact(path=path, runnable=True, notes=tuple(notes))
+        return Artifact(path=path, runnable=True, notes=notes, library=library)
+
+    def _library(self, model: ir.Model, folder: Path) -> tuple[Path | None, tuple[str, ...]]:
+        """A copy of the kernel library for whoever runs the bundle without us, or why there is none."""
+        if not (self.plugins and _custom_ops(model)):
+            return None, ()
+        from edgevision import native
+
+        missing = native.why_not()
+        source = native.library_path()
+        if missing is not None or source is None:
+            reason = f"{missing.reason} (mend: {missing.mend})" if missing else "there is no library"
+            return None, (f"kernels not used, the bodies serve instead: {reason}",)
+        copy = folder / source.name
+        shutil.copyfile(source, copy)
+        return copy, ()
 
     def load(self, path: Path) -> OrtRunner:
         """Open a session on one ONNX file.

@@ -6,7 +6,7 @@ A target is a frozen dataclass whose fields are its options. It is typed structu
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
     from numpy.typing import NDArray
+
+    from edgevision.manifest import Manifest
 
     Array = NDArray[np.generic]
 
@@ -63,6 +65,9 @@ class Artifact:
         notes: what a reader of the manifest should know (one sentence each).
         proofs: evidence gathered while building.
         extra: files beside `path`, e.g. `engine.json`.
+        graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
+            cannot run here is at least held against the model in that form, in ONNX Runtime.
+        library: our kernel library for ONNX Runtime, where the bundle carries a copy.
     """
 
     path: Path
@@ -70,6 +75,8 @@ class Artifact:
     notes: Sequence[str] = ()
     proofs: Sequence[Proof] = ()
     extra: Sequence[Path] = ()
+    graph: Path | None = None
+    library: Path | None = None
 
 
 class Runner(Protocol):
@@ -112,6 +119,9 @@ class TargetEntry:
         create: the dataclass; its keyword arguments are the target's options.
         package: import name of the runtime, checked without importing it.
         extra: the pip extra that installs it, empty when it comes with the core.
+        precisions: what it can build.
+        usage: Markdown for the bundle's README: how to run the artifact without edgevision. None for a target whose
+            artifact is the portable graph itself, which every README covers.
     """
 
     name: str
@@ -120,6 +130,7 @@ class TargetEntry:
     package: str
     extra: str = ""
     precisions: tuple[Precision, ...] = field(default=("fp32",))
+    usage: Callable[[Manifest], str] | None = None
 
 
 @cache

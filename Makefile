@@ -1,0 +1,84 @@
+# Every target sets up what it needs in .venv; nothing outside the checkout is touched.
+#   make demo    export MobileMamba to ONNX Runtime, prove it, run it on a photograph, measure it
+#   make test    all tests that need no hardware          make check     formatting, lint, types
+#   make bench   speed against named peers                make plugins   the C++ kernels alone
+#   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
+#   make wheel   the wheel                                make clean     remove all that was built
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO := build/demo
+CHECKED := edgevision models calibration plugins tests
+export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
+
+.PHONY: demo test test-zoo gpu-test check types bench plugins wheel clean
+
+demo: $(VENV)/.core
+	@mkdir -p $(DEMO)
+	@$(BIN)/python tests/demo/photograph.py $(DEMO)/photograph.png
+	$(BIN)/edgevision export --model mobilemamba --target ort --out $(DEMO)/mobilemamba
+	$(BIN)/edgevision run $(DEMO)/mobilemamba $(DEMO)/photograph.png
+	$(BIN)/edgevision profile $(DEMO)/mobilemamba --out $(DEMO)/profile.json
+	@$(BIN)/python tests/demo/picture.py $(DEMO)
+	@echo "see $(DEMO)/demo.png and $(DEMO)/mobilemamba/README.md"
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not zoo"
+
+test-zoo: $(VENV)/.test
+	$(BIN)/python -m pytest -m zoo
+
+gpu-test: $(VENV)/.test
+	$(BIN)/python -m pytest -m gpu -rs
+
+check: $(VENV)/.test types
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+
+# mypy sees `models/` and `calibration/` where they are installed, not where they are stored.
+types: $(VENV)/.test
+	@rm -rf build/view && mkdir -p build/view/edgevision
+	@ln -s $(CURDIR)/edgevision/* $(CURDIR)/models $(CURDIR)/calibration $(CURDIR)/plugins build/view/edgevision/
+	MYPYPATH=build/view $(BIN)/mypy -p edgevision
+
+bench: $(VENV)/.bench
+	$(BIN)/python tests/bench/run.py
+
+plugins: $(VENV)/.tools
+	$(native)
+
+wheel: $(VENV)/.tools
+	$(headers)
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Without headers or a compiler the install still succeeds and the operators' bodies serve; `edgevision doctor` says so.
+headers = @ls $${ONNXRUNTIME_INCLUDE_DIR:-/usr/include/onnxruntime}/onnxruntime_c_api.h >/dev/null 2>&1 \
+	|| sh plugins/fetch_ort_headers.sh || echo "no ONNX Runtime headers: going on without kernels (edgevision doctor)"
+define native
+$(headers)
+$(PIP) --no-build-isolation --no-deps --force-reinstall -e .
+endef
+
+$(VENV)/.tools: constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) "scikit-build-core>=0.11" "cmake>=3.25" "ninja>=1.11"
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.tools pyproject.toml $(shell find plugins -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
+	$(PIP) torch
+	$(PIP) --no-build-isolation -e '.[dev]'
+	$(native)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(PIP) --no-build-isolation -e '.[dev,trt,coreml]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.core
+	$(PIP) --no-build-isolation -e '.[dev,bench]'
+	@touch $@

@@ -1,0 +1,6 @@
+"""`python -m edgevision`."""
+
+from edgevision.cli.main import main
+
+if __name__ == "__main__":
+    main()

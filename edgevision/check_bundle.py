@@ -1,0 +1,98 @@
+"""Verifying a finished bundle again: its files are what the manifest says, its artifact still computes the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgevision.bundle import inside, open_bundle
+from edgevision.errors import DataError, GateError
+from edgevision.hashing import tree_sha256
+from edgevision.manifest import Manifest, Parity
+from edgevision.pipeline import SAMPLE
+from edgevision.proof import Difference
+from edgevision.stages.compile import find_target
+from edgevision.stages.samples import Samples, compare_runner, read_samples
+from edgevision.targets.reference import Reference
+from edgevision.targets.target import Target
+
+if TYPE_CHECKING:
+    from edgevision.stages.samples import Array
+
+__all__ = ["Checked", "check_bundle", "target_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Result of a verification: parity with the model's own sample, and with the portable graph on fresh inputs."""
+
+    parity: Parity
+    against_sample: Difference | None
+    against_graph: Difference | None
+
+
+def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
+    """Hash every file, run the artifact on the bundle's sample and on fresh random inputs.
+
+    Raises:
+        DataError: not a bundle, or a file was changed since it was made.
+        GateError: the artifact runs and is not equal.
+    """
+    manifest = open_bundle(path)
+    _check_hashes(path, manifest)
+    tolerance = manifest.parity.tolerance
+    if not manifest.artifact.get("runnable", False):
+        return Checked(parity=manifest.parity, against_sample=None, against_graph=None)
+    own = read_samples(path / SAMPLE, manifest.parity.reference)
+    feeds = [_like(own.feeds[0], seed + i) for i in range(samples)]
+    with Reference().load(inside(path, manifest.graph.path)) as graph:
+        fresh = Samples(feeds=feeds, outputs=[graph(f) for f in feeds], reference="the portable graph")
+    with target_of(manifest).load(inside(path, manifest.artifact["path"])) as runner:
+        sample_error, graph_error = compare_runner(runner, own), compare_runner(runner, fresh)
+    worst = max(sample_error.max_abs_over_std, graph_error.max_abs_over_std)
+    if not worst <= tolerance:
+        raise GateError(
+            str(path),
+            f"the artifact differs from {own.reference} by {worst:.2e} of the output's std (allowed {tolerance:.0e})",
+            "export it again on this machine; if it stays so, report it",
+        )
+    parity = Parity(
+        status="verified",
+        reference=f"{own.reference}, and the portable graph",
+        samples=1 + samples,
+        max_abs_over_std=worst,
+        relative_l2_error=max(sample_error.relative_l2, graph_error.relative_l2),
+        tolerance=tolerance,
+    )
+    return Checked(parity=parity, against_sample=sample_error, against_graph=graph_error)
+
+
+def target_of(manifest: Manifest, **override: Any) -> Target:
+    """The bundle's target with the options it was built with, `override` over them where the target has such fields."""
+    entry = find_target(manifest.target["name"])
+    known = {f.name for f in fields(entry.create)}
+    kept = {k: v for k, v in manifest.target["options"].items() if k in {"precision", "plugins"}}
+    target: Target = entry.create(**{k: v for k, v in {**kept, **override}.items() if k in known})
+    return target
+
+
+def _check_hashes(path: Path, manifest: Manifest) -> None:
+    parts: Sequence[tuple[str, str]] = (
+        (manifest.graph.path, manifest.graph.sha256),
+        (str(manifest.artifact["path"]), str(manifest.artifact["sha256"])),
+    )
+    for part, expected in parts:
+        if tree_sha256(inside(path, part)) != expected:
+            raise DataError(str(path / part), "its contents are not what the manifest says", "export the bundle again")
+
+
+def _like(feed: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.standard_normal(value.shape).astype(value.dtype) if value.dtype.kind == "f" else value
+        for name, value in feed.items()
+    }

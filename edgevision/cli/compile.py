@@ -1,0 +1,77 @@
+"""`edgevision compile`: an ONNX file to a target's artifact, as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgevision.cli.options import (
+    BatchText,
+    ComputeCapability,
+    DeploymentTarget,
+    Flavor,
+    Json,
+    NoPlugins,
+    Out,
+    PrecisionText,
+    SizeText,
+    TargetText,
+    given,
+    parse_precision,
+)
+
+__all__ = ["register"]
+
+
+def compile_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="An ONNX graph from anywhere")],
+    target: TargetText,
+    precision: PrecisionText = None,
+    input_size: SizeText = None,
+    batch: BatchText = "1",
+    no_plugins: NoPlugins = False,
+    flavor: Flavor = None,
+    compute_capability: ComputeCapability = None,
+    minimum_deployment_target: DeploymentTarget = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Compile an ONNX file for a target, without merging anything in it."""
+    from edgevision.cli.console import print_json, progress, warn
+    from edgevision.cli.show import show_export
+    from edgevision.errors import UsageError
+    from edgevision.manifest import as_json
+    from edgevision.pipeline import ExportOptions, export_bundle
+    from edgevision.spec import Batch, parse_input_size
+
+    if file.suffix != ".onnx":
+        raise UsageError(str(file), "compile takes an ONNX file", "for a model use `edgevision export`")
+    options = ExportOptions(
+        model=str(file),
+        target=target,
+        precision=parse_precision(precision),
+        input_size=parse_input_size(input_size) if input_size else None,
+        batch=Batch.parse(batch),
+        plugins=not no_plugins,
+        target_options=given(
+            flavor=flavor,
+            compute_capability=compute_capability,
+            minimum_deployment_target=minimum_deployment_target,
+        ),
+        merge=False,
+        out=out,
+    )
+    with progress("compile") as report:
+        done = export_bundle(options, report=report)
+    warn(done.manifest.warnings)
+    if json:
+        print_json({"bundle": str(done.path), "manifest": as_json(done.manifest)})
+    else:
+        show_export(done)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compile")(compile_file)

@@ -1,0 +1,84 @@
+"""`edgevision export`: a model to a verified bundle."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgevision.cli.options import (
+    BatchText,
+    ComputeCapability,
+    DeploymentTarget,
+    Flavor,
+    Json,
+    ModelArgs,
+    NoPlugins,
+    Out,
+    PrecisionText,
+    SizeText,
+    TargetText,
+    WeightsFile,
+    WeightsKey,
+    given,
+    parse_model_args,
+    parse_precision,
+)
+
+__all__ = ["register"]
+
+
+def export(
+    model: Annotated[str, typer.Option("--model", help="Zoo name, timm:NAME, package.module:factory, file.onnx")],
+    target: TargetText,
+    weights: WeightsFile = None,
+    weights_key: WeightsKey = None,
+    model_arg: ModelArgs = None,
+    precision: PrecisionText = None,
+    input_size: SizeText = None,
+    batch: BatchText = "1",
+    no_plugins: NoPlugins = False,
+    flavor: Flavor = None,
+    compute_capability: ComputeCapability = None,
+    minimum_deployment_target: DeploymentTarget = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of random weights and of the inputs of the proof")] = 0,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Turn a model into an artifact for a target: captured, merged, compiled, proven equal."""
+    from edgevision.cli.console import print_json, progress, warn
+    from edgevision.cli.show import show_export
+    from edgevision.manifest import as_json
+    from edgevision.pipeline import ExportOptions, export_bundle
+    from edgevision.spec import Batch, parse_input_size
+
+    options = ExportOptions(
+        model=model,
+        target=target,
+        weights=weights,
+        weights_key=weights_key,
+        model_args=parse_model_args(model_arg),
+        precision=parse_precision(precision),
+        input_size=parse_input_size(input_size) if input_size else None,
+        batch=Batch.parse(batch),
+        plugins=not no_plugins,
+        target_options=given(
+            flavor=flavor,
+            compute_capability=compute_capability,
+            minimum_deployment_target=minimum_deployment_target,
+        ),
+        seed=seed,
+        out=out,
+    )
+    with progress("export") as report:
+        done = export_bundle(options, report=report)
+    warn(done.manifest.warnings)
+    if json:
+        print_json({"bundle": str(done.path), "manifest": as_json(done.manifest)})
+    else:
+        show_export(done)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(export)

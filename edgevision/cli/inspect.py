@@ -1,0 +1,28 @@
+"""`edgevision inspect`: what a bundle holds and how it was made."""
+
+from __future__ import annotations
+
+import typer
+
+from edgevision.cli.options import BundleArg, Json
+
+__all__ = ["register"]
+
+
+def inspect(bundle: BundleArg, json: Json = False) -> None:
+    """Show a bundle's manifest: stages, graph, artifact, proofs."""
+    from edgevision.bundle import open_bundle
+    from edgevision.cli.console import print_json
+    from edgevision.cli.show import show_manifest
+    from edgevision.manifest import as_json
+
+    manifest = open_bundle(bundle)
+    if json:
+        print_json(as_json(manifest))
+    else:
+        show_manifest(bundle, manifest)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(inspect)

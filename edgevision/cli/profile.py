@@ -1,0 +1,83 @@
+"""`edgevision profile`: latency of a bundle, with the evidence for believing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgevision.cli.options import BundleArg, Json, Out, ThreadCount
+
+__all__ = ["register"]
+
+
+def profile(
+    bundle: BundleArg,
+    device: Annotated[str, typer.Option("--device", help="local")] = "local",
+    threads: ThreadCount = 1,
+    runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
+    per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
+    from edgevision.cli.console import print_json, progress
+    from edgevision.devices.local import ProfileOptions, profile_local
+    from edgevision.errors import UsageError
+
+    if device != "local":
+        raise UsageError(f"--device {device}", "there is no such device", "local is the one there is")
+    with progress("profile") as report:
+        document = profile_local(bundle, ProfileOptions(threads=threads, runs=runs, per_op=per_op), report=report)
+    if out is not None:
+        _write(out, document)
+    if json:
+        print_json(document)
+    else:
+        _show(bundle, document)
+
+
+def _write(out: Path, document: dict[str, Any]) -> None:
+    import json
+
+    from edgevision.errors import OutputError
+
+    try:
+        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error
+
+
+def _show(bundle: Path, document: dict[str, Any]) -> None:
+    from edgevision.cli.console import print_table
+
+    latency = document["latency_ms"]
+    low, high = latency["interval"]
+    rows = [
+        ("p50", f"{latency['p50']:.2f} ms  (95 % interval {low:.2f} to {high:.2f}, n = {document['runs']})"),
+        ("p90 / p99", f"{latency['p90']:.2f} / {latency['p99']:.2f} ms"),
+        ("coefficient of variation", f"{latency['cv']:.1%}"),
+        ("end to end", _end_to_end(document["end_to_end_ms"])),
+        ("cold start", f"{document['cold_start_ms']:.0f} ms"),
+        ("peak memory", f"{document['peak_memory_mib']:.0f} MiB"),
+        ("threads", document["threads"]),
+        ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
+        ("parity here", f"{document['parity']['max_abs_over_std']:.1e} of std"),
+    ]
+    print_table(f"{bundle} on {document['device']['cpu']}", ["", ""], rows)
+    if document["per_op"]:
+        print_table(
+            "per op type, one run",
+            ["ms", "share", "count", "op"],
+            [(r["ms"], f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
+        )
+
+
+def _end_to_end(document: dict[str, Any] | None) -> str:
+    return "" if document is None else f"{document['p50']:.2f} ms p50 ({document['what']})"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(profile)

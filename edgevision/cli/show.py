@@ -1,0 +1,69 @@
+"""What people see of a manifest: the table of stages and the line of the verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevision.cli.console import print_table, stdout
+from edgevision.manifest import Manifest
+
+if TYPE_CHECKING:
+    from edgevision.pipeline import Exported
+
+__all__ = ["show_export", "show_manifest"]
+
+
+def show_export(done: Exported) -> None:
+    """The manifest, and where the bundle is."""
+    from rich.text import Text
+
+    show_manifest(done.path, done.manifest)
+    stdout().print(Text(f"bundle: {done.path}"))
+
+
+def show_manifest(path: Path, manifest: Manifest) -> None:
+    """Stages with their errors, what the graph and the artifact are, and the verdict."""
+    rows = [
+        (r.name, f"{r.seconds:.1f}", _error(r.max_abs_over_std), "; ".join(n for n in r.notes)[:90])
+        for r in manifest.stages
+    ]
+    model, target = manifest.model, manifest.target
+    title = f"{model.variant} → {target['name']} ({target['precision']})"
+    print_table(title, ["stage", "seconds", "max err / std", "notes"], rows)
+    custom = ", ".join(f"{n}x {op}" for op, n in manifest.graph.custom_ops.items()) or "none"
+    facts = [
+        ("parameters", f"{model.params:,}"),
+        ("input", " x ".join(map(str, model.input_shape))),
+        ("weights", model.weights["source"]),
+        ("graph", f"{manifest.graph.nodes} nodes, opset {manifest.graph.opset}, custom operators: {custom}"),
+        ("artifact", f"{manifest.artifact['path']}, {manifest.artifact['bytes'] / 2**20:.1f} MiB"),
+        ("parity", _verdict(manifest)),
+        *_proofs(manifest),
+    ]
+    print_table(str(path), ["", ""], facts)
+
+
+def _proofs(manifest: Manifest) -> list[tuple[str, str]]:
+    """A row per kind of proof: what stands before the bracket, how often, and its worst error."""
+    kinds: dict[tuple[str, str], list[float]] = {}
+    for proof in manifest.proofs:
+        kinds.setdefault((proof["what"].partition(" (")[0], proof["against"]), []).append(proof["max_abs_over_std"])
+    return [
+        (what, f"{max(errors):.1e} of std against {against}" + (f", worst of {len(errors)}" if errors[1:] else ""))
+        for (what, against), errors in kinds.items()
+    ]
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.1e}"
+
+
+def _verdict(manifest: Manifest) -> str:
+    parity = manifest.parity
+    if parity.max_abs_over_std is None:
+        return parity.status
+    return (
+        f"{parity.status}: {parity.max_abs_over_std:.1e} of std against {parity.reference}, "
+        f"{parity.samples} samples, tolerance {parity.tolerance:.0e}"
+    )

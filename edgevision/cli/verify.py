@@ -1,0 +1,35 @@
+"""`edgevision verify`: a bundle checked again, on this machine."""
+
+from __future__ import annotations
+
+import typer
+
+from edgevision.cli.options import BundleArg, Json
+
+__all__ = ["register"]
+
+
+def verify(bundle: BundleArg, json: Json = False) -> None:
+    """Check a bundle's files and run its artifact against the sample it carries and its own portable graph."""
+    from edgevision.check_bundle import check_bundle
+    from edgevision.cli.console import print_json, print_table
+    from edgevision.manifest import as_json
+
+    checked = check_bundle(bundle)
+    parity = checked.parity
+    if json:
+        print_json({"bundle": str(bundle), "parity": as_json(parity)})
+        return
+    rows = [
+        ("status", parity.status),
+        ("against", parity.reference),
+        ("max error / std", "" if parity.max_abs_over_std is None else f"{parity.max_abs_over_std:.1e}"),
+        ("tolerance", f"{parity.tolerance:.0e}"),
+        ("samples", parity.samples),
+    ]
+    print_table(str(bundle), ["", ""], rows)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(verify)

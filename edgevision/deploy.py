@@ -1,0 +1,127 @@
+"""Merging on its own: a model or graph to its deploy form, as a checkpoint or an ONNX file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.errors import OutputError, UsageError
+from edgevision.manifest import Record, as_json
+from edgevision.spec import Batch, OnnxFile, ZooModel, parse_model
+from edgevision.stages.timing import Report, unreported
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevision.stages.graph import DeployGraph
+
+__all__ = ["MergeOptions", "Merged", "merge_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeOptions:
+    """What to merge, and where to: a `.pth` (deploy-form state dict) or a `.onnx`; None keeps nothing."""
+
+    model: str
+    weights: Path | None = None
+    weights_key: str | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int] | None = None
+    seed: int = 0
+    samples: int = 2
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """The rows of what was merged and what was declined, and the records of the stages."""
+
+    name: str
+    records: Sequence[Record]
+    reparam: Mapping[str, Any]
+    warnings: Sequence[str]
+    out: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "model": self.name,
+            "stages": as_json(self.records),
+            "out": None if self.out is None else str(self.out),
+            **self.reparam,
+        }
+
+
+def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged:
+    """Load, capture and merge; the result is written whole or not at all.
+
+    Raises:
+        EdgeError: of the stage that failed; UsageError for an `out` that is neither `.pth` nor `.onnx`.
+    """
+    suffix = options.out.suffix if options.out else ""
+    if options.out and suffix not in (".pth", ".onnx"):
+        raise UsageError(f"--out {options.out}", "its ending says neither checkpoint nor graph", "use .pth or .onnx")
+    spec = parse_model(options.model)
+    if suffix == ".pth" and not isinstance(spec, ZooModel):
+        raise UsageError(
+            f"--out {options.out}", "deploy-form keys are known for models of the zoo only", "use .onnx for this model"
+        )
+    name, graph, records, warnings = _merged_graph(spec, options, report)
+    if options.out:
+        report("write")
+        _write(options.out, spec, options, graph.model)
+    return Merged(
+        name=name, records=(*records, *graph.records), reparam=graph.reparam, warnings=warnings, out=options.out
+    )
+
+
+def _merged_graph(
+    spec: Any, options: MergeOptions, report: Report
+) -> tuple[str, DeployGraph, Sequence[Record], Sequence[str]]:
+    from edgevision.cache import default_cache
+    from edgevision.stages.capture import CaptureOptions
+    from edgevision.stages.graph import deploy_graph
+    from edgevision.stages.load import LoadOptions, load
+    from edgevision.stages.read_onnx import read_onnx
+    from edgevision.stages.samples import samples_of_module
+
+    batches = [1] * options.samples
+    if isinstance(spec, OnnxFile):
+        report("read")
+        read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed)
+        return read.info.variant, read.graph, (), read.warnings
+    report("load")
+    settings = LoadOptions(
+        weights=options.weights,
+        weights_key=options.weights_key,
+        model_args=options.model_args,
+        input_size=options.input_size,
+        seed=options.seed,
+    )
+    loaded, record = load(spec, settings)
+    samples = samples_of_module(loaded, batches, options.seed)
+    graph = deploy_graph(loaded, CaptureOptions(), samples, default_cache(), report)
+    return loaded.info.variant, graph, (record,), loaded.warnings
+
+
+def _write(out: Path, spec: Any, options: MergeOptions, model: ir.Model) -> None:
+    import onnx_ir
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-", dir=out.parent) as folder:
+            staging = Path(folder) / out.name
+            if out.suffix == ".onnx":
+                onnx_ir.save(model, staging)
+            else:
+                import torch
+
+                from edgevision.reparam.deploy_keys import deploy_state
+
+                torch.save(deploy_state(spec.name, model, options.model_args), staging)
+            staging.replace(out)
+    except OSError as error:
+        raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error

@@ -1,0 +1,162 @@
+"""The machine we run on: load, warm up until stable, time N runs, and say whether the result may be believed."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.bundle import inside, open_bundle
+from edgevision.check_bundle import target_of
+from edgevision.devices.machine_state import machine_state
+from edgevision.environment import cpu_name
+from edgevision.errors import TargetError
+from edgevision.latency import Latency, judge, summarize, warmed_up
+from edgevision.manifest import Manifest, as_json
+from edgevision.pipeline import SAMPLE
+from edgevision.stages.samples import compare_runner, read_samples
+from edgevision.stages.timing import Report, unreported
+
+if TYPE_CHECKING:
+    from edgevision.stages.samples import Array, Samples
+    from edgevision.targets.target import Runner, Target
+
+__all__ = ["ProfileOptions", "profile_local"]
+
+#: Warming up ends here even when the runs have not settled.
+LONGEST_WARMUP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileOptions:
+    """How to measure: intra-op threads (0: the runtime's choice), timed runs, per-op times."""
+
+    threads: int = 1
+    runs: int = 100
+    per_op: bool = False
+
+
+def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unreported) -> dict[str, Any]:
+    """Measure a bundle on this machine. Returns the document of `profile --json`, schema version 1.
+
+    Raises:
+        DataError: not a bundle.
+        TargetError: its artifact cannot run here.
+    """
+    manifest = open_bundle(bundle)
+    target = _target_for(manifest, options)
+    samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
+    before = machine_state()
+    report("cold start")
+    start = time.perf_counter()
+    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
+        feed = samples.feeds[0]
+        runner(feed)
+        cold = (time.perf_counter() - start) * 1e3
+        report("warm up")
+        _warm_up(runner, feed)
+        report(f"{options.runs} runs")
+        latency = summarize([_timed(lambda: runner(feed)) for _ in range(options.runs)])
+        parity = _parity(runner, samples, manifest)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    verdict, reasons = judge(latency)
+    return {
+        "schema_version": 1,
+        "bundle": {"model": manifest.model.variant, "target": manifest.target["name"], "graph": manifest.graph.sha256},
+        "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
+        "environment": {"before": before, "after": machine_state()},
+        "threads": options.threads,
+        "runs": options.runs,
+        "latency_ms": as_json(latency),
+        "end_to_end_ms": _end_to_end(manifest, bundle, target, options),
+        "verdict": verdict,
+        "reasons": list(reasons),
+        "cold_start_ms": cold,
+        "peak_memory_mib": round(peak, 1),
+        "per_op": _per_op(manifest, bundle, feed, options) if options.per_op else None,
+        "placement": {"CPUExecutionProvider": "all"},
+        "energy_mj": None,
+        "parity": parity,
+    }
+
+
+def _target_for(manifest: Manifest, options: ProfileOptions, **more: Any) -> Target:
+    if not manifest.artifact.get("runnable", False):
+        raise TargetError(
+            manifest.target["name"],
+            "this artifact cannot run on this machine",
+            "profile it on a device that has its runtime",
+        )
+    return target_of(manifest, threads=options.threads, **more)
+
+
+def _warm_up(runner: Runner, feed: Mapping[str, Array]) -> None:
+    seen: list[float] = []
+    end = time.perf_counter() + LONGEST_WARMUP_SECONDS
+    while not warmed_up(seen) and time.perf_counter() < end:
+        seen.append(_timed(lambda: runner(feed)))
+
+
+def _timed(run: Callable[[], object]) -> float:
+    """Milliseconds of one call."""
+    start = time.perf_counter_ns()
+    run()
+    return (time.perf_counter_ns() - start) / 1e6
+
+
+def _parity(runner: Runner, samples: Samples, manifest: Manifest) -> dict[str, Any]:
+    """A fast wrong answer is an error: the timed session's own output against the bundle's sample."""
+    error = compare_runner(runner, samples).max_abs_over_std
+    tolerance = manifest.parity.tolerance
+    if not error <= tolerance:
+        raise TargetError(
+            manifest.model.variant,
+            f"its output here differs from the sample in the bundle by {error:.2e} of std (allowed {tolerance:.0e})",
+            "export the bundle again on this machine",
+        )
+    return {"max_abs_over_std": error, "tolerance": tolerance, "reference": samples.reference}
+
+
+def _end_to_end(manifest: Manifest, bundle: Path, target: Target, options: ProfileOptions) -> dict[str, Any] | None:
+    """Decoding a JPEG of 640x480, preprocessing and the model, where the manifest says how images enter it."""
+    how = manifest.model.preprocess
+    shape = manifest.inputs[0]["shape"]
+    if how is None or "mean" not in how or len(manifest.inputs) != 1 or shape[1] != 3:
+        return None
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from edgevision.images import preprocess
+
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(noise).resize((640, 480)).save(encoded, "JPEG", quality=90)
+
+    def once(runner: Runner) -> None:
+        pixels = np.asarray(Image.open(io.BytesIO(encoded.getvalue())).convert("RGB"))
+        runner({manifest.inputs[0]["name"]: preprocess(pixels, (shape[2], shape[3]), how)[None]})
+
+    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
+        once(runner)
+        latency: Latency = summarize([_timed(lambda: once(runner)) for _ in range(max(10, options.runs // 5))])
+    return {**as_json(latency), "what": "JPEG 640x480 decoded, preprocessed, run"}
+
+
+def _per_op(
+    manifest: Manifest, bundle: Path, feed: Mapping[str, Array], options: ProfileOptions
+) -> list[dict[str, Any]] | None:
+    """Milliseconds per run and op type, from the runtime's own trace; None where the runtime has none."""
+    if manifest.target["name"] not in ("ort", "onnx"):
+        return None
+    import tempfile
+
+    from edgevision.devices.ort_trace import op_times
+
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        target = _target_for(manifest, options, profile_to=f"{folder}/trace")
+        return op_times(target, inside(bundle, manifest.artifact["path"]), feed, runs=max(10, options.runs // 5))

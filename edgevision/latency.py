@@ -1,0 +1,119 @@
+"""Statistics of a latency trace, and whether it may be believed.
+
+The interval on the median is the distribution-free one from order statistics (binomial, 95 %). A trace is `unstable`
+when its middle spreads, when it drifts, or when it has two levels: the median of such a trace depends on when one
+looked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Latency", "Verdict", "judge", "summarize", "warmed_up"]
+
+Verdict = Literal["stable", "unstable", "emulated"]
+
+#: Spread of the middle half over the median, above which a trace is called unstable.
+LARGEST_SPREAD = 0.10
+#: Change of the median from the first third of a trace to the last, above which it drifts.
+LARGEST_DRIFT = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds of the timed runs.
+
+    Attributes:
+        cv: standard deviation over mean.
+        interval: 95 % interval on the median.
+        samples: every run, in order.
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    cv: float
+    interval: tuple[float, float]
+    samples: tuple[float, ...]
+
+
+def summarize(samples: Sequence[float]) -> Latency:
+    """Statistics of at least one sample, in milliseconds."""
+    ordered = sorted(samples)
+    n = len(ordered)
+    mean = sum(ordered) / n
+    deviation = math.sqrt(sum((s - mean) ** 2 for s in ordered) / n)
+    reach = 1.96 * math.sqrt(n) / 2
+    low, high = max(0, math.floor((n - 1) / 2 - reach)), min(n - 1, math.ceil((n - 1) / 2 + reach))
+    return Latency(
+        p50=_quantile(ordered, 0.5),
+        p90=_quantile(ordered, 0.9),
+        p99=_quantile(ordered, 0.99),
+        mean=mean,
+        cv=deviation / mean if mean else 0.0,
+        interval=(ordered[low], ordered[high]),
+        samples=tuple(samples),
+    )
+
+
+def judge(latency: Latency) -> tuple[Verdict, tuple[str, ...]]:
+    """Whether the trace is stable, and if not, every reason."""
+    ordered = sorted(latency.samples)
+    reasons = []
+    spread = (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / latency.p50
+    if spread > LARGEST_SPREAD:
+        reasons.append(f"the middle half of the runs spreads over {spread:.0%} of the median")
+    third = len(latency.samples) // 3
+    if third >= 3:
+        first = _quantile(sorted(latency.samples[:third]), 0.5)
+        last = _quantile(sorted(latency.samples[-third:]), 0.5)
+        drift = last / first - 1
+        if abs(drift) > LARGEST_DRIFT:
+            reasons.append(f"the median moved by {drift:+.0%} from the first third of the runs to the last")
+    gap = _two_levels(ordered)
+    if gap is not None:
+        reasons.append(f"the runs fall into two groups, {gap[0]:.2f} and {gap[1]:.2f} ms")
+    return ("unstable" if reasons else "stable"), tuple(reasons)
+
+
+def warmed_up(samples: Sequence[float]) -> bool:
+    """Whether the last five runs are within 5 % of the five before them: warming up has ended."""
+    if len(samples) < 10:
+        return False
+    before, after = sorted(samples[-10:-5])[2], sorted(samples[-5:])[2]
+    return abs(after / before - 1) < 0.05
+
+
+def _quantile(ordered: Sequence[float], q: float) -> float:
+    """Linear between the nearest ranks."""
+    position = q * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+def _two_levels(ordered: Sequence[float]) -> tuple[float, float] | None:
+    """Medians of the two groups when a trace is bimodal, else None.
+
+    The best split in two explains nearly all of the variance, both groups are sizeable, and they lie more than 10 %
+    apart.
+    """
+    n = len(ordered)
+    if n < 20:
+        return None
+    total, best, at = sum(ordered), 0.0, 0
+    mean, left = total / n, 0.0
+    for i, sample in enumerate(ordered[:-1], start=1):
+        left += sample
+        between = i * (left / i - mean) ** 2 + (n - i) * ((total - left) / (n - i) - mean) ** 2
+        if between > best:
+            best, at = between, i
+    variance = sum((s - mean) ** 2 for s in ordered)
+    low, high = _quantile(ordered[:at], 0.5), _quantile(ordered[at:], 0.5)
+    if best > 0.85 * variance and min(at, n - at) >= n // 8 and high > 1.1 * low:
+        return low, high
+    return None

@@ -1,0 +1,143 @@
+"""read: an ONNX file that somebody has exported enters the path half-way, as the graph and as its own reference."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgevision.errors import GraphError, UsageError
+from edgevision.hashing import file_sha256
+from edgevision.manifest import ModelInfo
+from edgevision.spec import Batch
+from edgevision.stages.graph import DeployGraph, merge
+from edgevision.stages.samples import Array, Samples, samples_of_graph
+from edgevision.stages.timing import Stopwatch
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["Read", "read_onnx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """A graph from a file, with what the pipeline needs beside it."""
+
+    info: ModelInfo
+    graph: DeployGraph
+    samples: Samples
+    warnings: tuple[str, ...] = ()
+
+
+def read_onnx(
+    path: Path, batch: Batch, size: tuple[int, int] | None, batches: Sequence[int], seed: int, *, merged: bool = True
+) -> Read:
+    """Check, read, give its open dimensions sizes, and merge (unless `merged` is False).
+
+    Raises:
+        GraphError: not ONNX, or damaged, or with missing external data.
+        UsageError: an open dimension that no option gives a size to.
+    """
+    watch = Stopwatch("read")
+    model = _load(path)
+    _give_sizes(model, batch, size)
+    feeds = [_feed(model, n, seed + i) for i, n in enumerate(batches)]
+    reference = f"{path.name} in ONNX Runtime, unoptimized"
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        samples = samples_of_graph(model, feeds, Path(folder), reference)
+    digest = file_sha256(path)
+    record = watch.record(inputs=[digest], outputs=[digest])
+    graph = merge(model, samples, [record]) if merged else DeployGraph(model=model, records=(record,), reparam={})
+    info = ModelInfo(
+        name=path.stem,
+        variant=path.stem,
+        params=_parameters(graph.model),
+        input_shape=tuple(d if isinstance(d, int) else "batch" for d in model.graph.inputs[0].shape or ()),
+        weights={"source": path.name, "key": None, "sha256": digest},
+    )
+    return Read(info=info, graph=graph, samples=samples)
+
+
+def _load(path: Path) -> ir.Model:
+    import onnx
+    import onnx_ir
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        onnx.checker.check_model(str(path))
+        model = onnx_ir.load(path)
+        for value in model.graph.initializers.values():
+            if value.const_value is not None:
+                value.const_value.numpy()  # external data is read here, not half-way through a fold
+    except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error
+    if not model.graph.outputs or not model.graph.inputs:
+        raise GraphError(str(path), "its graph has no inputs or no outputs", "export it again")
+    return model
+
+
+def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> None:
+    """Fix every open dimension of the inputs, the batch unless it is a range."""
+    import onnx_ir
+
+    changed = False
+    for value in _real_inputs(model):
+        if value.shape is None:
+            raise GraphError(str(value.name), "this input has no shape at all", "export the model with input shapes")
+        dims: list[int | str] = []
+        for axis, dim in enumerate(value.shape):
+            if isinstance(dim, int):
+                dims.append(dim)
+            elif axis == 0:
+                dims.append("batch" if batch.dynamic else batch.best)
+            elif size is not None and axis in (2, 3):
+                dims.append(size[axis - 2])
+            else:
+                mend = "give --input-size HxW" if axis in (2, 3) else "export the model with this dimension fixed"
+                raise UsageError(f"input {value.name}", f"its dimension {axis} ({dim}) has no size", mend)
+        changed = changed or list(value.shape) != dims
+        value.shape = onnx_ir.Shape(dims)
+    if changed:
+        _infer_again(model)
+
+
+def _infer_again(model: ir.Model) -> None:
+    """Shapes inside the graph follow the inputs' new ones."""
+    from onnx_ir.passes.common import ShapeInferencePass
+
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None
+    for value in model.graph.outputs:
+        if value.shape is not None:
+            value.shape = type(value.shape)([d if isinstance(d, int) else None for d in value.shape])
+    ShapeInferencePass()(model)
+
+
+def _real_inputs(model: ir.Model) -> list[ir.Value]:
+    return [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+
+
+def _feed(model: ir.Model, batch: int, seed: int) -> Mapping[str, Array]:
+    generator = np.random.default_rng(seed)
+    feed: dict[str, Array] = {}
+    for value in _real_inputs(model):
+        if value.dtype is None or value.shape is None or value.name is None:
+            raise GraphError(str(value.name), "this input has no type", "export the model with typed inputs")
+        dims = [d if isinstance(d, int) else batch for d in value.shape]
+        kind = value.dtype.numpy()
+        random = generator.standard_normal(dims)
+        feed[value.name] = random.astype(kind) if kind.kind == "f" else np.zeros(dims, kind)
+    return feed
+
+
+def _parameters(model: ir.Model) -> int:
+    tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
+    return sum(t.size for t in tensors if t.dtype.is_floating_point())

@@ -1,0 +1,73 @@
+// What the operators share in their dealings with ONNX Runtime: reading tensors, errors as statuses, parallel loops.
+//
+// No exception may cross into ONNX Runtime (it may have been built with another C++ library), so every entry point runs
+// inside `guarded`.
+#pragma once
+
+#include <exception>
+#include <new>
+#include <string>
+
+#include "kernels/kernels.h"
+#include "onnxruntime_cxx_api.h"
+#include "shapes.h"
+
+namespace edgevision {
+
+template <class Function>
+OrtStatusPtr guarded(Function&& function) noexcept {
+  try {
+    function();
+    return nullptr;
+  } catch (const ShapeError& error) {
+    return Ort::GetApi().CreateStatus(ORT_INVALID_ARGUMENT, error.what());
+  } catch (const std::bad_alloc&) {
+    return Ort::GetApi().CreateStatus(ORT_FAIL, "edgevision: out of memory");
+  } catch (const std::exception& error) {
+    return Ort::GetApi().CreateStatus(ORT_FAIL, error.what());
+  }
+}
+
+// A float input that may be absent.
+struct Input {
+  const float* data = nullptr;
+  Shape shape;
+};
+
+Input read_input(const OrtKernelContext* context, size_t index, const char* op, const char* name);
+float* make_output(OrtKernelContext* context, const Shape& shape);
+
+// function(user, i) for each i < count on the session's own threads, in batches worth waking a thread for; all of them
+// together take some `nanoseconds`.
+void parallel_for(const OrtKernelContext* context, int64_t count, double nanoseconds, void* user,
+                  void (*function)(void* user, size_t index));
+
+// The attribute, or the fallback when the node does not carry it.
+int64_t int_attribute(const OrtKernelInfo* info, const char* name, int64_t fallback);
+std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback);
+std::vector<int64_t> ints_attribute(const OrtKernelInfo* info, const char* name, std::vector<int64_t> fallback);
+
+// The operator's side of Ort::CustomOpBase: all tensors float32, inputs from `Kernel::kRequired` on optional.
+template <class Kernel>
+struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel>, Kernel, true> {
+  const char* GetName() const { return Kernel::kName; }
+  size_t GetInputTypeCount() const { return Kernel::kInputs; }
+  ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
+    return index < Kernel::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
+  size_t GetOutputTypeCount() const { return 1; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
+    return guarded([&] {
+      if (!kernels()) throw ShapeError(why_no_kernels());
+      *kernel = new Kernel(info);
+    });
+  }
+};
+
+const OrtCustomOp* selective_scan_op();
+const OrtCustomOp* dwt_op();
+const OrtCustomOp* idwt_op();
+
+}  // namespace edgevision

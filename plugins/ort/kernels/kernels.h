@@ -1,0 +1,59 @@
+// The arithmetic of the operators, apart from ONNX Runtime: plain pointers and sizes in, plain loops inside.
+//
+// Each instruction set compiles the same templates into one table of functions (isa_*.cc); `kernels()` picks the table
+// once, at the first call. Nothing here allocates, throws or knows about threads: a caller runs independent work items in
+// any order on any thread.
+#pragma once
+
+#include <cstdint>
+
+namespace edgevision {
+
+// y[b, k, d, t] = sum_n C[b,k,n,t] h[b,k,d,n,t] + D[k,d] u ;  h_t = exp(dt A) h_{t-1} + dt B_t u_t ;  dt = delta + bias.
+struct Scan {
+  const float* u;           // [batch, groups * channels, length], or [batch, channels, length] when shared_u
+  const float* delta;       // [batch, groups * channels, length]
+  const float* A;           // [groups * channels, states]
+  const float* B;           // [batch, groups, states, length]
+  const float* C;           // [batch, groups, states, length]
+  const float* D;           // [groups * channels] or null
+  const float* delta_bias;  // [groups * channels] or null
+  const float* z;           // [batch, groups * channels, length] or null: y *= z * sigmoid(z)
+  float* y;                 // [batch, groups * channels, length]
+  int64_t batch, groups, channels, states, length;
+  uint64_t reverse;  // bit k: group k scans from the end (groups <= 64)
+  bool shared_u, softplus;
+};
+
+enum class Mode : uint8_t { kZero, kPeriodization };
+
+// One level of the wavelet transform of `planes` images, or its inverse. Taps are read in cross-correlation order.
+struct Wavelet {
+  const float* in;       // DWT: [planes, height, width];      IDWT: [planes, 4, rows, columns]
+  const float* filters;  // [4 * channels, taps, taps], or [4, taps, taps] when shared_filters
+  float* out;            // DWT: [planes, 4, rows, columns];   IDWT: [planes, height, width]
+  int64_t planes, channels, height, width, rows, columns, taps;
+  Mode mode;
+  bool shared_filters;
+};
+
+struct Kernels {
+  const char* name;
+  // A work item is a few channels of one group of one batch entry.
+  int64_t (*scan_items)(const Scan&);
+  void (*scan)(const Scan&, int64_t item);
+  // A work item is one plane.
+  void (*dwt)(const Wavelet&, int64_t item);
+  void (*idwt)(const Wavelet&, int64_t item);
+  // Elementwise, for tests of the arithmetic itself.
+  void (*exp)(const float* x, float* y, int64_t count);
+  void (*softplus)(const float* x, float* y, int64_t count);
+};
+
+// The widest table this machine runs, or the one EDGEVISION_SIMD names. Null when that one cannot run here.
+const Kernels* kernels();
+
+// What went wrong when kernels() is null: the value of EDGEVISION_SIMD and the choices this machine has.
+const char* why_no_kernels();
+
+}  // namespace edgevision

@@ -1,0 +1,79 @@
+// Sixteen floats of AVX-512 (F, DQ, VL, BW); see simd_scalar.h for what each member means.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace edgevision {
+
+struct Avx512 {
+  using F = __m512;
+  static constexpr int kLanes = 16;
+
+  static F set(float x) { return _mm512_set1_ps(x); }
+  static F load(const float* p) { return _mm512_loadu_ps(p); }
+  static F load(const float* p, int64_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
+  static void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  static void store(float* p, F x, int64_t count) { _mm512_mask_storeu_ps(p, first(count), x); }
+
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F negative_abs(F x) { return _mm512_or_ps(x, _mm512_set1_ps(-0.0f)); }
+
+  // VREDUCEPS gives 0 for infinities and VSCALEFPS saturates by itself, so no bound is needed.
+  static F representable(F x) { return x; }
+  static F split(F x, F& n) {
+    const F r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    n = x - r;
+    return r;
+  }
+  static F scale(F p, F n) { return _mm512_scalef_ps(p, n); }
+
+  static void deinterleave(F a, F b, F& even, F& odd) {
+    const __m512i pick = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    even = _mm512_permutex2var_ps(a, pick, b);
+    odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(pick, _mm512_set1_epi32(1)), b);
+  }
+  static void interleave(F even, F odd, F& a, F& b) {
+    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    a = _mm512_permutex2var_ps(even, low, odd);
+    b = _mm512_permutex2var_ps(even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), odd);
+  }
+
+  // Pairs, then quadruples within 128-bit quarters, then the quarters themselves. (The pragmas unroll early enough for
+  // the arrays to become registers.)
+  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
+    F v[16], t[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+      const F x = load(src + i * src_stride), y = load(src + (i + 1) * src_stride);
+      t[i] = _mm512_unpacklo_ps(x, y);
+      t[i + 1] = _mm512_unpackhi_ps(x, y);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+      v[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+      v[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+      v[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+      v[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const F a = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88), b = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+      const F c = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd), d = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+      store(dst + i * dst_stride, _mm512_shuffle_f32x4(a, b, 0x88));
+      store(dst + (i + 8) * dst_stride, _mm512_shuffle_f32x4(a, b, 0xdd));
+      store(dst + (i + 4) * dst_stride, _mm512_shuffle_f32x4(c, d, 0x88));
+      store(dst + (i + 12) * dst_stride, _mm512_shuffle_f32x4(c, d, 0xdd));
+    }
+  }
+
+ private:
+  static __mmask16 first(int64_t count) {
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
+  }
+};
+
+}  // namespace edgevision

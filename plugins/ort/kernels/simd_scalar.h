@@ -1,0 +1,61 @@
+// A vector of one lane: the plainest member of the family simd_*.h, and so the place where its interface is explained.
+//
+// Every member is a struct of static functions over its register type `F`. Min and max return their second argument
+// when either is NaN (as x86 does), so clamping with the bound first keeps NaN. Loads and stores need no alignment; a
+// partial load fills with zeros and touches nothing beyond `count`.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace edgevision {
+
+struct Scalar {
+  using F = float;
+  static constexpr int kLanes = 1;
+
+  static F set(float x) { return x; }
+  static F load(const float* p) { return *p; }
+  static F load(const float* p, int64_t count) { return count > 0 ? *p : 0.0f; }
+  static void store(float* p, F x) { *p = x; }
+  static void store(float* p, F x, int64_t count) {
+    if (count > 0) *p = x;
+  }
+
+  static F fma(F a, F b, F c) { return a * b + c; }
+  static F min(F a, F b) { return a < b ? a : b; }
+  static F max(F a, F b) { return a > b ? a : b; }
+  static F negative_abs(F x) { return -std::fabs(x); }
+
+  // x, or a bound beyond which 2^x is 0 or infinity all the same, where `split` and `scale` need one.
+  static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
+  // x = n + r with n integral and |r| <= 1/2.
+  static F split(F x, F& n) {
+    n = std::nearbyint(x);
+    return x - n;
+  }
+  // p * 2^n for integral |n| <= 160, in two steps so that a denormal result is rounded once.
+  static F scale(F p, F n) {
+    if (n != n) return n;
+    const int whole = static_cast<int>(n), half = whole >> 1;
+    return p * power(half) * power(whole - half);
+  }
+
+  // Even and odd elements of the 2 * kLanes floats (a, b), and back.
+  static void deinterleave(F a, F b, F& even, F& odd) { even = a, odd = b; }
+  static void interleave(F even, F odd, F& a, F& b) { a = even, b = odd; }
+
+  // dst[c * dst_stride + r] = src[r * src_stride + c] for a whole block of kLanes x kLanes.
+  static void transpose(const float* src, int64_t, float* dst, int64_t) { *dst = *src; }
+
+ private:
+  static float power(int n) {
+    const uint32_t bits = static_cast<uint32_t>(n + 127) << 23;
+    float x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+  }
+};
+
+}  // namespace edgevision

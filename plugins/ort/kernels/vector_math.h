@@ -1,0 +1,64 @@
+// exp, 2^x, softplus and SiLU over the vector types of simd_*.h.
+//
+// exp(x) = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2 by Cody and Waite's split of ln 2 (the high part has few
+// enough bits that n * high is exact with or without a fused multiply-add); e^r, 2^r and log1p(e) are minimax polynomials
+// (Remez, relative error at most 1.1e-7, 9.2e-8 and 3.1e-8 before rounding). Infinities, NaN and denormal results come
+// out as the C library's would.
+#pragma once
+
+namespace edgevision {
+
+template <class V>
+struct Math {
+  using F = typename V::F;
+
+  static inline F exp(F x) {
+    return exp_clamped(V::min(V::set(90.0f), V::max(V::set(-105.0f), x)));
+  }
+
+  // 2^x: what the decay exp(dt A) becomes once A is multiplied by 1 / ln 2 ahead of time.
+  static inline F exp2(F x) {
+    F n;
+    const F r = V::split(V::representable(x), n);
+    F p = V::set(0.001326473313383758f);
+    p = V::fma(p, r, V::set(0.009671512991189957f));
+    p = V::fma(p, r, V::set(0.05550733581185341f));
+    p = V::fma(p, r, V::set(0.24022242426872253f));
+    p = V::fma(p, r, V::set(0.6931470036506653f));
+    return V::scale(V::fma(p, r, V::set(1.0f)), n);
+  }
+
+  // log(1 + e^x) = max(x, 0) + log1p(e^-|x|): no overflow for large x, full relative accuracy for very negative x.
+  static inline F softplus(F x) {
+    const F e = exp_clamped(V::max(V::set(-105.0f), V::negative_abs(x)));
+    F p = V::set(0.005232674069702625f);
+    p = V::fma(p, e, V::set(-0.02950514294207096f));
+    p = V::fma(p, e, V::set(0.0782257691025734f));
+    p = V::fma(p, e, V::set(-0.1366322785615921f));
+    p = V::fma(p, e, V::set(0.19105996191501617f));
+    p = V::fma(p, e, V::set(-0.2484297901391983f));
+    p = V::fma(p, e, V::set(0.3331909775733948f));
+    p = V::fma(p, e, V::set(-0.4999949336051941f));
+    p = V::fma(p, e, V::set(0.9999999403953552f));
+    return V::fma(p, e, V::max(V::set(0.0f), x));
+  }
+
+  // z / (1 + e^-z). Where rounding -z / ln 2 costs e^-z some of its digits, it is the lesser term or the result is tiny.
+  static inline F silu(F z) { return z / (V::set(1.0f) + exp2(z * V::set(-1.44269504088896341f))); }
+
+ private:
+  static inline F exp_clamped(F x) {
+    F n;
+    V::split(x * V::set(1.44269504088896341f), n);
+    F r = V::fma(n, V::set(-0.693359375f), x);
+    r = V::fma(n, V::set(2.12194440e-4f), r);
+    F q = V::set(0.008312525227665901f);
+    q = V::fma(q, r, V::set(0.041890114545822144f));
+    q = V::fma(q, r, V::set(0.16667114198207855f));
+    q = V::fma(q, r, V::set(0.499992311000824f));
+    q = V::fma(q, r, V::set(1.0f));
+    return V::scale(V::fma(q, r, V::set(1.0f)), n);
+  }
+};
+
+}  // namespace edgevision

@@ -1,0 +1,105 @@
+#include "plan.h"
+
+namespace edgevision {
+
+Scan plan_scan(const ScanShapes& s, const int64_t* reverse, size_t reverse_count, bool softplus) {
+  const Checker check("EvSelectiveScan");
+  check.rank("delta", s.delta, 3, "[batch, groups * channels, length]");
+  check.rank("B", s.B, 4, "[batch, groups, states, length]");
+  check.rank("A", s.A, 2, "[groups * channels, states]");
+  Scan scan{};
+  scan.batch = s.delta[0];
+  scan.length = s.delta[2];
+  scan.groups = s.B[1];
+  scan.states = s.A[1];
+  const int64_t rows = s.delta[1];
+  if (scan.groups < 1 || rows % scan.groups != 0)
+    check.fail("B", "has " + std::to_string(scan.groups) + " groups, which do not divide the " + std::to_string(rows) +
+                        " rows of 'delta' " + to_string(s.delta));
+  scan.channels = rows / scan.groups;
+  check.dims("A", s.A, {rows, scan.states}, "[groups * channels, states]");
+  const Shape coefficients{scan.batch, scan.groups, scan.states, scan.length};
+  check.dims("B", s.B, coefficients, "[batch, groups, states, length]");
+  check.dims("C", s.C, coefficients, "[batch, groups, states, length]");
+  check.rank("u", s.u, 3, "[batch, groups * channels or channels, length]");
+  scan.shared_u = s.u[1] != rows;
+  check.dims("u", s.u, {scan.batch, scan.shared_u ? scan.channels : rows, scan.length},
+             "[batch, groups * channels or channels, length]");
+  if (s.D.present) check.dims("D", s.D, {rows}, "[groups * channels]");
+  if (s.delta_bias.present) check.dims("delta_bias", s.delta_bias, {rows}, "[groups * channels]");
+  if (s.z.present) check.dims("z", s.z, s.delta, "[batch, groups * channels, length]");
+
+  scan.softplus = softplus;
+  const bool default_reverse = reverse_count == 0 || (reverse_count == 1 && reverse[0] == 0);
+  if (!default_reverse && static_cast<int64_t>(reverse_count) != scan.groups)
+    check.fail("reverse", "has " + std::to_string(reverse_count) + " flags for " + std::to_string(scan.groups) +
+                              " groups; give one per group");
+  if (!default_reverse && scan.groups > 64) check.fail("reverse", "is supported for at most 64 groups");
+  for (size_t k = 0; k < reverse_count; ++k) {
+    if (reverse[k] != 0 && reverse[k] != 1) check.fail("reverse", "may only hold 0 and 1");
+    if (reverse[k]) scan.reverse |= uint64_t{1} << k;
+  }
+  return scan;
+}
+
+Mode parse_mode(const char* op, const std::string& mode) {
+  if (mode == "zero") return Mode::kZero;
+  if (mode == "periodization") return Mode::kPeriodization;
+  Checker(op).fail("mode", "is '" + mode + "'; it must be 'zero' or 'periodization'");
+}
+
+namespace {
+
+Wavelet with_filters(const Checker& check, const Shape& filters, int64_t batch, int64_t channels, Mode mode) {
+  check.rank("filters", filters, 4, "[4 * channels or 4, 1, taps, taps]");
+  Wavelet w{};
+  w.mode = mode;
+  w.channels = channels;
+  w.planes = batch * channels;
+  w.taps = filters[2];
+  w.shared_filters = filters[0] == 4;
+  check.dims("filters", filters, {w.shared_filters ? 4 : 4 * channels, 1, w.taps, w.taps},
+             "[4 * channels or 4, 1, taps, taps]");
+  if (w.taps < 2 || w.taps % 2 != 0)
+    check.fail("filters", "has " + std::to_string(w.taps) + " taps; their number must be even and positive");
+  return w;
+}
+
+}  // namespace
+
+Wavelet plan_dwt(const Shape& x, const Shape& filters, Mode mode, Shape& out) {
+  const Checker check("EvDWT");
+  check.rank("x", x, 4, "[batch, channels, height, width]");
+  Wavelet w = with_filters(check, filters, x[0], x[1], mode);
+  w.height = x[2];
+  w.width = x[3];
+  if (w.height == 0 || w.width == 0) check.fail("x", "has an empty image: " + to_string(x));
+  const int64_t extra = mode == Mode::kZero ? w.taps - 1 : 1;
+  w.rows = (w.height + extra) / 2;
+  w.columns = (w.width + extra) / 2;
+  out = {x[0], x[1], 4, w.rows, w.columns};
+  check.size("y", out);
+  return w;
+}
+
+Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t bottom, int64_t right, Shape& out) {
+  const Checker check("EvIDWT");
+  check.rank("x", x, 5, "[batch, channels, 4, rows, columns]");
+  if (x[2] != 4) check.fail("x", "has " + std::to_string(x[2]) + " bands in shape " + to_string(x) + "; it must have 4");
+  Wavelet w = with_filters(check, filters, x[0], x[1], mode);
+  w.rows = x[3];
+  w.columns = x[4];
+  if (w.rows == 0 || w.columns == 0) check.fail("x", "has empty bands: " + to_string(x));
+  const int64_t lost = mode == Mode::kZero ? w.taps - 2 : 0;
+  if (bottom < 0 || right < 0) check.fail("crop", "may not be negative");
+  w.height = 2 * w.rows - lost - bottom;
+  w.width = 2 * w.columns - lost - right;
+  if (w.height < 1 || w.width < 1)
+    check.fail("x", "has bands of " + std::to_string(w.rows) + " by " + std::to_string(w.columns) +
+                        ", too small for its " + std::to_string(w.taps) + " taps and crop: nothing would be left");
+  out = {x[0], x[1], w.height, w.width};
+  check.size("y", out);
+  return w;
+}
+
+}  // namespace edgevision

@@ -1,0 +1,22 @@
+// From the shapes and attributes of a node to the sizes its kernel runs with, or a ShapeError.
+#pragma once
+
+#include <string>
+
+#include "kernels/kernels.h"
+#include "shapes.h"
+
+namespace edgevision {
+
+struct ScanShapes {
+  Shape u, delta, A, B, C, D, delta_bias, z;
+};
+// `reverse` has one flag per group, or a single 0 for all of them. Pointers are left null; y has the shape of delta.
+Scan plan_scan(const ScanShapes& shapes, const int64_t* reverse, size_t reverse_count, bool softplus);
+
+Mode parse_mode(const char* op, const std::string& mode);
+// Pointers are left null; `out` is the shape of the result.
+Wavelet plan_dwt(const Shape& x, const Shape& filters, Mode mode, Shape& out);
+Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t crop_bottom, int64_t crop_right, Shape& out);
+
+}  // namespace edgevision
