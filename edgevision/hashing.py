@@ -36,7 +36,7 @@ def state_sha256(state: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}\0".encode())
-        digest.update(memoryview(tensor.reshape(-1).numpy()).cast("B") if tensor.numel() else b"")
+        digest.update(tensor.reshape(-1).numpy().data.cast("B") if tensor.numel() else b"")
     return digest.hexdigest()
 
 

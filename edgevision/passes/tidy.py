@@ -25,7 +25,7 @@ _CLEAN = ir.passes.Sequential(
     common.IdentityEliminationPass(),
     common.CommonSubexpressionEliminationPass(),
     common.RemoveUnusedNodesPass(),
-    common.RemoveUnusedFunctionsPass(),
+    common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
     common.RemoveUnusedOpsetsPass(),
 )
 

@@ -16,7 +16,7 @@ from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.samples import Array, Samples, samples_of_graph
-from edgevision.stages.timing import Stopwatch
+from edgevision.stages.timing import Report, Stopwatch, unreported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -35,7 +35,14 @@ class Read:
 
 
 def read_onnx(
-    path: Path, batch: Batch, size: tuple[int, int] | None, batches: Sequence[int], seed: int, *, merged: bool = True
+    path: Path,
+    batch: Batch,
+    size: tuple[int, int] | None,
+    batches: Sequence[int],
+    seed: int,
+    *,
+    merged: bool = True,
+    report: Report = unreported,
 ) -> Read:
     """Check, read, give its open dimensions sizes, and merge (unless `merged` is False).
 
@@ -52,7 +59,9 @@ def read_onnx(
         samples = samples_of_graph(model, feeds, Path(folder), reference)
     digest = file_sha256(path)
     record = watch.record(inputs=[digest], outputs=[digest])
-    graph = merge(model, samples, [record]) if merged else DeployGraph(model=model, records=(record,), reparam={})
+    graph = (
+        merge(model, samples, [record], report) if merged else DeployGraph(model=model, records=(record,), reparam={})
+    )
     info = ModelInfo(
         name=path.stem,
         variant=path.stem,
@@ -66,7 +75,7 @@ def read_onnx(
 def _load(path: Path) -> ir.Model:
     import onnx
     import onnx_ir
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         onnx.checker.check_model(str(path))
