@@ -89,7 +89,7 @@ class LinearOp:
         weight = Weights(array=_to_weight(self.kind, kernel, node), name=name[0], dtype=self.dtype)
         offset = () if bias is None else (Weights(array=bias, name=name[1], dtype=self.dtype),)
         if self.kind == "MatMul":
-            product = Step(op_type="MatMul", inputs=(self.x, weight), like=self.y)
+            product = Step(op_type="MatMul", inputs=(self.x, weight), shape=self.y.shape)
             return Step(op_type="Add", inputs=(product, *offset)) if offset else product
         attributes = attributes_of(node)
         if self.kind == "Gemm":

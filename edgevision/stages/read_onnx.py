@@ -102,6 +102,7 @@ def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> 
         dims: list[int | str] = []
         for axis, dim in enumerate(value.shape):
             if isinstance(dim, int):
+                _check_fixed(str(value.name), axis, dim, batch, size)
                 dims.append(dim)
             elif axis == 0:
                 dims.append("batch" if batch.dynamic else batch.best)
@@ -114,6 +115,18 @@ def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> 
         value.shape = onnx_ir.Shape(dims)
     if changed:
         _infer_again(model)
+
+
+def _check_fixed(name: str, axis: int, dim: int, batch: Batch, size: tuple[int, int] | None) -> None:
+    """A dimension that the file fixes cannot be given another size."""
+    asked = size[axis - 2] if size is not None and axis in (2, 3) else dim
+    if asked != dim:
+        raise UsageError(
+            f"--input-size {asked}", f"dimension {axis} of {name} is fixed at {dim} in the file", "leave it out"
+        )
+    if axis == 0 and batch != Batch() and (batch.dynamic or batch.best != dim):
+        wanted = f"{batch.least}:{batch.best}:{batch.most}" if batch.dynamic else str(batch.best)
+        raise UsageError(f"--batch {wanted}", f"{name} has a fixed batch of {dim} in the file", "leave it out")
 
 
 def _infer_again(model: ir.Model) -> None:

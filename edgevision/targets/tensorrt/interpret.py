@@ -79,8 +79,7 @@ def _run(operator: str, call: Call, small: Call, inputs: list[Array | None], pac
     first = next(tensor for tensor in given if tensor is not None)
     shape = plugin.output([call_shape or () for call_shape in small.shapes], small.attributes)
     y = torch.full(shape, float("nan"), dtype=first.dtype)
-    pointers = [tensor if tensor is not None else first for tensor in given]
-    kernel[(launch.programs,)](*pointers, y, *launch.scalars, **specialisation.constants)
+    kernel[(launch.programs,)](*given, *launch.scalars, y, **specialisation.constants)
     result: Array = y.numpy()
     return result
 

@@ -82,6 +82,7 @@ def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch:
     if any(True for _ in custom_nodes(model)):
         attach_bodies(model, form)
         inline_bodies(model, lambda node: not by_plugin(node) and node.op_type != "EvSelectiveScan")
+        _know_shapes(model)
     if precision in ("fp16", "bf16"):
         _cast(model, precision, by_plugin)
     _fill_absent_inputs(model)
