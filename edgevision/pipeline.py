@@ -43,7 +43,7 @@ class ExportOptions:
         target: name of the target.
         target_options: options of that target only, by field name.
         weights, weights_key, model_args, input_size, seed: see `LoadOptions`.
-        precision: of the artifact.
+        precision: of the artifact; None takes the target's own.
         batch: fixed, or a range.
         plugins: use our kernels where the target takes them.
         merge: fold branches and norms; False compiles an ONNX file as it is.
@@ -59,7 +59,7 @@ class ExportOptions:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     seed: int = 0
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     batch: Batch = field(default_factory=Batch)
     plugins: bool = True
     merge: bool = True
@@ -84,7 +84,7 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     entry = find_target(options.target)
     target = make_target(entry, _target_options(entry, options))
     spec = parse_model(options.model)
-    out = options.out or Path(f"{_stem(spec)}-{options.target}-{options.precision}")
+    out = options.out or Path(f"{_stem(spec)}-{options.target}-{_precision(entry, options)}")
     with staged_bundle(out) as folder:
         source = _source(spec, options, cache or default_cache(), report)
         manifest = _finish(source, target, entry, options, folder, report)
@@ -144,23 +144,25 @@ def _finish(
     """Compile and verify, then everything a bundle holds besides the artifact."""
     import onnx_ir
 
+    precision = _precision(entry, options)
+    _require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
     report("verify")
-    parity, verified = verify_artifact(artifact, target, source.samples, TOLERANCES.get(options.precision, 1e-4))
+    verified = verify_artifact(artifact, target, source.samples, TOLERANCES[precision])
     source.samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
-        target={"name": entry.name, "precision": options.precision, "options": as_json(target)},
+        target={"name": entry.name, "precision": precision, "options": as_json(target)},
         graph=_graph_info(source.graph, graph_path),
         artifact=_artifact_info(artifact, folder),
-        stages=(*source.records, *source.graph.records, compiled, verified),
-        parity=parity,
+        stages=(*source.records, *source.graph.records, compiled, verified.record),
+        parity=verified.parity,
         inputs=_tensors(source.graph.model.graph.inputs),
         outputs=_tensors(source.graph.model.graph.outputs),
-        proofs=tuple(as_json(p) for p in artifact.proofs),
+        proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
         warnings=(*source.warnings, *artifact.notes),
@@ -180,10 +182,24 @@ def _batches(options: ExportOptions) -> list[int]:
     return [sizes[i % len(sizes)] for i in range(max(options.samples, len(sizes)))]
 
 
+def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:
+    own: Precision = options.precision or entry.create().precision
+    return own
+
+
+def _require_quantized(model: ir.Model, precision: Precision) -> None:
+    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
+        raise UsageError(
+            "--precision int8",
+            "the graph has no Q/DQ pairs: it is not quantized",
+            "give an ONNX file that is, or leave --precision out",
+        )
+
+
 def _target_options(entry: TargetEntry, options: ExportOptions) -> dict[str, Any]:
     """The target's fields from the options all targets share, over those given for it alone."""
     fields = {f.name for f in dataclasses.fields(entry.create)}
-    shared = {"precision": options.precision, "plugins": options.plugins, "batch": options.batch}
+    shared = {"precision": _precision(entry, options), "plugins": options.plugins, "batch": options.batch}
     if not options.plugins and "plugins" not in fields:
         raise UsageError("--no-plugins", f"the target {entry.name} uses no plugins anyway", "leave --no-plugins out")
     return {**{k: v for k, v in shared.items() if k in fields}, **options.target_options}

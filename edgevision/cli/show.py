@@ -39,9 +39,20 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         ("graph", f"{manifest.graph.nodes} nodes, opset {manifest.graph.opset}, custom operators: {custom}"),
         ("artifact", f"{manifest.artifact['path']}, {manifest.artifact['bytes'] / 2**20:.1f} MiB"),
         ("parity", _verdict(manifest)),
-        *((p["what"], f"{p['max_abs_over_std']:.1e} of std against {p['against']}") for p in manifest.proofs),
+        *_proofs(manifest),
     ]
     print_table(str(path), ["", ""], facts)
+
+
+def _proofs(manifest: Manifest) -> list[tuple[str, str]]:
+    """A row per kind of proof: what stands before the bracket, how often, and its worst error."""
+    kinds: dict[tuple[str, str], list[float]] = {}
+    for proof in manifest.proofs:
+        kinds.setdefault((proof["what"].partition(" (")[0], proof["against"]), []).append(proof["max_abs_over_std"])
+    return [
+        (what, f"{max(errors):.1e} of std against {against}" + (f", worst of {len(errors)}" if errors[1:] else ""))
+        for (what, against), errors in kinds.items()
+    ]
 
 
 def _error(value: float | None) -> str:

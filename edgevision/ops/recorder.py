@@ -106,15 +106,11 @@ class Recorder:
         graph = ir.Graph(formal, results, nodes=inner.nodes, name=f"{inner._prefix}step")
         for value in results:
             value.type, value.shape = ir.TensorType(self.element_type), ir.Shape([None] * states[0].rank)
-        return self.op_outputs(
-            "Scan",
-            [s.value for s in (*states, *inputs)],
-            len(results),
-            body=graph,
-            num_scan_inputs=len(inputs),
-            scan_input_directions=[int(s.reverse) for s in inputs],
-            scan_output_directions=[int(reverse) for reverse in outputs_reverse],
-        )
+        directions: dict[str, AttributeLike] = {"scan_input_directions": [int(s.reverse) for s in inputs]}
+        if outputs_reverse:
+            directions["scan_output_directions"] = [int(reverse) for reverse in outputs_reverse]
+        given = [s.value for s in (*states, *inputs)]
+        return self.op_outputs("Scan", given, len(results), body=graph, num_scan_inputs=len(inputs), **directions)
 
     def _formal(self, rank: int) -> ir.Value:
         return ir.Value(name=self._name(), type=ir.TensorType(self.element_type), shape=ir.Shape([None] * rank))

@@ -15,7 +15,9 @@ __all__ = ["selective_scan"]
 
 
 @triton.jit
-def _follow(first_decay: tl.tensor, first_state: tl.tensor, decay: tl.tensor, state: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
+def _follow(
+    first_decay: tl.tensor, first_state: tl.tensor, decay: tl.tensor, state: tl.tensor
+) -> tuple[tl.tensor, tl.tensor]:
     return decay * first_decay, decay * first_state + state
 
 
@@ -38,11 +40,11 @@ def selective_scan(
     D: tl.tensor,
     delta_bias: tl.tensor,
     z: tl.tensor,
-    y: tl.tensor,
     length: tl.tensor,
     groups: tl.tensor,
     group_channels: tl.tensor,
     reverse_mask: tl.tensor,
+    y: tl.tensor,
     STATES: tl.constexpr,
     STATE_BLOCK: tl.constexpr,
     SHARED_U: tl.constexpr,

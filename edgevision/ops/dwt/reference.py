@@ -13,7 +13,7 @@ from edgevision.ops.wavelet import analysis
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["reference"]
+__all__ = ["example", "reference"]
 
 
 def reference(inputs: Sequence[Array | None], attributes: Mapping[str, AttributeValue]) -> list[Array]:
@@ -41,3 +41,9 @@ def _sources(size: int, k: int, mode: str) -> NDArray[np.intp]:
         return at.clip(max=size - 1)
     at[(at < 0) | (at >= size)] = size
     return at
+
+
+def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
+    """Two images of three channels and odd sizes, four taps per channel."""
+    inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in ((2, 3, 7, 9), (12, 1, 4, 4))]
+    return inputs, {"mode": "zero"}

@@ -12,7 +12,7 @@ from edgevision.ops.wavelet import synthesis
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["reference"]
+__all__ = ["example", "reference"]
 
 
 def reference(inputs: Sequence[Array | None], attributes: Mapping[str, AttributeValue]) -> list[Array]:
@@ -40,3 +40,9 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
             for j in range(wide.shape[3]):
                 y[:, :, (i - lead) % H, (j - lead) % W] += wide[:, :, i, j]
     return [y[:, :, : H - crop[0], : W - crop[1]]]
+
+
+def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
+    """Two images of three channels and four bands, four taps per channel, cropped to odd sizes."""
+    inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in ((2, 3, 4, 5, 6), (12, 1, 4, 4))]
+    return inputs, {"mode": "zero", "crop": (1, 1)}

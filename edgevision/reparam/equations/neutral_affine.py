@@ -37,7 +37,7 @@ def _find(graph: ir.Graph) -> Iterator[Rewrite | Declined]:
             yield Declined(where=labels((node,)), equation=_NAME, reason=no.reason)
             continue
         if affine is not None and (affine.scale == 1).all() and not affine.shift.any():
-            identity = Step(op_type="Identity", inputs=(x,), like=x)
+            identity = Step(op_type="Identity", inputs=(x,), shape=x.shape)
             yield Rewrite(equation=_NAME, old=(node,), new=identity, probes={x: (2,) * rank})
 
 

@@ -25,7 +25,8 @@ __all__ = ["compile_image"]
 OLDEST: Final = 75
 PORTABLE: Final = 80
 ASSEMBLED: Final = (86, 87, 89, 90, 120)
-_POINTERS: Final = {"fp32": "*fp32", "fp16": "*fp16"}
+#: An absent input is no argument at all: Triton takes None for a constant.
+_POINTERS: Final = {"fp32": "*fp32", "fp16": "*fp16", None: "constexpr"}
 
 
 def compile_image(specialisation: Specialisation, package: str) -> KernelImage:
@@ -51,11 +52,14 @@ def _compile(specialisation: Specialisation, package: str, architecture: int) ->
     from triton.compiler import ASTSource
 
     plugin = next(p for p in plugins().values() if p.kernel == specialisation.kernel)
-    names = [*(tensor.name for tensor in plugin.inputs), "y"]
-    signature = {name: _POINTERS[kind] for name, kind in zip(names, specialisation.pointers, strict=True)}
-    signature |= dict.fromkeys(plugin.scalars, "i32") | dict.fromkeys(specialisation.constants, "constexpr")
+    names = [tensor.name for tensor in plugin.inputs]
+    signature = {name: _POINTERS[kind] for name, kind in zip(names, specialisation.inputs, strict=True)}
+    signature |= dict.fromkeys(plugin.scalars, "i32") | {"y": _POINTERS[specialisation.output]}
+    constants: dict[str, int | None] = {name: None for name, kind in signature.items() if kind == "constexpr"}
+    constants |= specialisation.constants
+    signature |= dict.fromkeys(specialisation.constants, "constexpr")
     kernel = getattr(import_module(f"{package}.{specialisation.kernel}"), specialisation.kernel)
-    source = ASTSource(fn=kernel, signature=signature, constexprs=dict(specialisation.constants))
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     options = {"num_warps": specialisation.warps, "enable_fp_fusion": True}
     try:
         compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)

@@ -198,8 +198,7 @@ class _Plugin:
         if self.code is None:
             raise RuntimeError(f"{self.maker.plugin.operator} was loaded without its kernel")
         call = self.call or self._called_with(input_desc)
-        absent = len(self.maker.plugin.inputs) - len(inputs)
-        driver.launch(self.code, call, (*inputs, *[0] * absent, outputs[0]), stream)
+        driver.launch(self.code, call, (*inputs, outputs[0]), stream)
 
     def attach_to_context(self, context: Any) -> Any:  # noqa: ARG002
         return self.clone()

@@ -18,22 +18,17 @@ from coremltools.converters.mil.mil import Function, Program
 from coremltools.converters.mil.mil.scope import ScopeInfo, ScopeSource
 
 from edgevision.errors import GraphError
-from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, materialise, mil_type
+from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, mil_type, type_name
 from edgevision.targets.coreml.lowering.folding import fold, foldable
 from edgevision.targets.coreml.lowering.functions import schema_function
 from edgevision.targets.coreml.lowering.table import TABLE, Bound, Call, MilVar
+from edgevision.targets.coreml.names import mil_name
 
-__all__ = ["Lowerer", "mil_name"]
+__all__ = ["Lowerer"]
 
 MAX_RANK = 5
 #: Before opset 13 the axes of Squeeze, Split and Softmax meant other things.
 OLDEST_OPSET = 13
-
-
-def mil_name(name: str) -> str:
-    """`name` with the characters Core ML allows in a feature's name."""
-    clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "value"
-    return f"_{clean}" if clean[0].isdigit() else clean
 
 
 class Lowerer:
@@ -71,7 +66,7 @@ class Lowerer:
                 bound = prepare(held) if prepare else held
                 self.values[value] = as_type(bound, held_type(value.dtype, f"input {value.name!r}"))
             self._walk(graph)
-            function.set_outputs([self._output(value) for value in graph.outputs])
+            function.set_outputs(self._outputs(function))
         result.add_function("main", function)
         _name_operations(function)
         return result
@@ -94,25 +89,32 @@ class Lowerer:
             raise GraphError(thing, f"its shape {shape} is empty", "Core ML has no empty tensors")
         return mb.placeholder(shape=shape, dtype=mil_type("int32" if held == "bool" else held))
 
+    def _outputs(self, function: Function) -> list[MilVar]:
+        """The graph's outputs under their names; a value that already has a name is copied."""
+        results: list[MilVar] = []
+        for value in self.model.graph.outputs:
+            bound, name = self._output(value), mil_name(value.name or "")
+            if bound in results or bound in function.inputs.values():
+                bound = mb.identity(x=bound)
+            bound.set_name(name)
+            bound.op.name = name
+            results.append(bound)
+        return results
+
     def _output(self, value: ir.Value) -> MilVar:
+        """A graph's output in a type Core ML can hand out: no booleans or bytes, no scalars."""
+        thing = f"output {value.name!r}"
         bound = self.values.get(value)
         if bound is None:
-            raise GraphError(f"output {value.name!r}", "nothing computes it", "check the graph with onnx.checker")
-        if isinstance(bound, np.ndarray):
-            bound = materialise(bound, f"output {value.name!r}")
-        if bound.op is not None and bound.op.op_type.startswith("const"):
-            raise GraphError(
-                f"output {value.name!r}", "it is a constant, and Core ML needs it computed", "drop this output"
-            )
+            raise GraphError(thing, "nothing computes it", "check the graph with onnx.checker")
+        if isinstance(bound, np.ndarray) or (bound.op is not None and bound.op.op_type.startswith("const")):
+            raise GraphError(thing, "it is a constant, and Core ML needs it computed", "drop this output")
         if bound.rank == 0:
             bound = mb.reshape(x=bound, shape=[1])
-        held = held_type(value.dtype, f"output {value.name!r}") if value.dtype else None
-        narrow = {"bool", "int8", "uint8"}
-        if _type_name(bound) in narrow:
-            bound = mb.cast(x=bound, dtype="int32")
-        elif held in ("fp16", "fp32") and _type_name(bound) != held:
-            bound = mb.cast(x=bound, dtype=held)
-        return mb.identity(x=bound, name=mil_name(value.name or ""))
+        if type_name(bound) in ("bool", "int8", "uint8"):
+            return mb.cast(x=bound, dtype="int32")
+        held = held_type(value.dtype, thing) if value.dtype else type_name(bound)
+        return mb.cast(x=bound, dtype=held) if held in ("fp16", "fp32") and type_name(bound) != held else bound
 
     def _walk(self, graph: ir.Graph | ir.Function) -> None:
         if isinstance(graph, ir.Graph):
@@ -139,9 +141,7 @@ class Lowerer:
             if not attr.is_ref() or attr.ref_attr_name in frame_attributes
         }
         inputs = [None if value is None else self._lookup(node, value) for value in node.inputs]
-        return Call(
-            node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run
-        )
+        return Call(node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run)
 
     def _lookup(self, node: ir.Node, value: ir.Value) -> Bound:
         if value not in self.values and value.const_value is not None:
@@ -186,12 +186,6 @@ class Lowerer:
         self._walk(function)
         self.frames.pop()
         return [self.values[value] for value in function.outputs]
-
-
-def _type_name(var: MilVar) -> str:
-    from coremltools.converters.mil.mil import types
-
-    return str(types.builtin_to_string(var.dtype))
 
 
 def _check_rank(call: Call, bound: Bound) -> None:
