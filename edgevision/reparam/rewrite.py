@@ -103,6 +103,7 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         operands = [_operand(graph, operand, values) for operand in step.inputs]
         result = output.name if step is rewrite.new else f"{output.name}_{len(nodes)}"
         node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
+        node.metadata_props.update(anchor.metadata_props)  # which module of the network it comes from
         node.outputs[0].name = result
         node.outputs[0].type = output.type
         node.outputs[0].shape = step.shape
