@@ -79,8 +79,36 @@ _REDUCTIONS: Final = frozenset(["ReduceSum", "ReduceMean", "ReduceL1", "GlobalAv
 LARGE: Final = 256
 #: Operators without weights of their own: between two kept ones, a rounding (or an overflow) there would undo both.
 _BETWEEN: Final = _REDUCTIONS | frozenset(
-    """Reshape Transpose Squeeze Unsqueeze Flatten Slice Split Identity Expand Gather Concat Tile Pad Add Sub Mul Div
-    Neg Abs Max Min ReduceMax ReduceMin Clip Where Relu Sigmoid Tanh""".split()
+    [
+        "Reshape",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "Slice",
+        "Split",
+        "Identity",
+        "Expand",
+        "Gather",
+        "Concat",
+        "Tile",
+        "Pad",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Neg",
+        "Abs",
+        "Max",
+        "Min",
+        "ReduceMax",
+        "ReduceMin",
+        "Clip",
+        "Where",
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+    ]
 )
 _STANDARD: Final = ("", "ai.onnx")
 #: Inputs that are float32 by the operator's definition.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+
 from edgevision.targets.tensorrt import TensorRT, driver, gpu_check
 
 _missing = driver.why_no_gpu()

@@ -7,6 +7,7 @@ import onnx
 import onnx.reference
 import onnx_ir as ir
 import pytest
+
 from edgevision.errors import GraphError
 from edgevision.passes.cast_precision import KEPT, CastPrecision
 from edgevision.proof import difference

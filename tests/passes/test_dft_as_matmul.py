@@ -7,6 +7,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+
 from edgevision.passes.dft_as_matmul import LARGEST, dft_as_matmul
 from edgevision.proof import difference
 

@@ -157,6 +157,7 @@ class TensorRT:
             "record": str(folder / RECORD),
             "images": {key: str(file) for key, file in images.items()},
             "plugins": prepared.counts,
+            "plugin_inputs": prepared.plugin_inputs,
             "precision": self.precision,
             "profile": profile,
             "compute_capabilities": capabilities,

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from edgevision.errors import GraphError, TargetError
 from edgevision.targets.tensorrt.build_log import failure_reason
 from edgevision.targets.tensorrt.process import Worker, run_worker
@@ -64,7 +65,9 @@ def test_a_hang_is_ended_by_the_timeout(worker) -> None:
 
 
 def test_a_kill_from_outside_is_survived(worker, tmp_path: Path) -> None:
-    made = worker(f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)')
+    made = worker(
+        f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)'
+    )
 
     def kill(what: str, part: float) -> None:
         if what == "build":
@@ -90,7 +93,9 @@ def test_an_exception_is_told_with_its_exit_code(worker) -> None:
 
 
 def test_an_interrupted_parent_leaves_no_child_behind(worker, tmp_path: Path) -> None:
-    made = worker(f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)')
+    made = worker(
+        f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)'
+    )
 
     def interrupt(what: str, part: float) -> None:
         if what == "build":
