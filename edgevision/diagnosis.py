@@ -78,7 +78,6 @@ def _cache() -> Finding:
     cache = default_cache()
     if cache.root is None:
         return Finding(what="cache", good=True, state="off (EDGEVISION_CACHE=off)")
-    state = f"{cache.root}: {cache.bytes() / 2**20:.0f} of {cache.cap / 2**20:.0f} MiB"
-    return Finding(
-        what="cache", good=True, state=state, mend="EDGEVISION_CACHE moves it, EDGEVISION_CACHE=off stops it"
-    )
+    used = f"{cache.bytes() / 2**20:.0f} of {cache.cap / 2**20:.0f} MiB"
+    state = f"{cache.root}: {used} (EDGEVISION_CACHE=FOLDER moves it, EDGEVISION_CACHE=off stops it)"
+    return Finding(what="cache", good=True, state=state)

@@ -1,8 +1,8 @@
 """The zoo by name: every variant of every card in `edgevision.models`, and the model it stands for.
 
-A card (`models/<architecture>.toml`) holds all numbers of an architecture; its module (`models/<architecture>.py`)
-holds the arithmetic, as a frozen keyword-only dataclass `Config` and `build(config, *, deploy=False)`. Cards are read
-without torch, so listing the zoo costs nothing.
+A card (`models/<architecture>.toml`) holds all numbers of an architecture; its module, `models/<architecture>.py`
+unless the card names another, holds the arithmetic, as a frozen keyword-only dataclass `Config` and
+`build(config, *, deploy=False)`. Cards are read without torch, so listing the zoo costs nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Variant:
     Attributes:
         name: what the user types.
         family: networks of one paper; its bare name is an alias of the smallest of them.
-        architecture: module of `edgevision.models` that builds it.
+        architecture: name of its card.
+        module: module of `edgevision.models` that builds it.
         task: "classification" or "super-resolution".
         forms: the forms that `create_model` can build, "training" first.
         input_size: height and width it was published at.
@@ -88,6 +89,7 @@ class Variant:
     name: str
     family: str
     architecture: str
+    module: str
     title: str
     paper: str
     repository: str
@@ -212,6 +214,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
             **{
                 **stated,
                 "architecture": architecture,
+                "module": stated.get("module", architecture),
                 "forms": tuple(stated["forms"]),
                 "requires": tuple(stated.get("requires", ())),
                 "input_size": (size, size) if isinstance(size, int) else tuple(size),
@@ -234,15 +237,15 @@ def _as_tuple(value: Any) -> Any:
 
 def _architecture(variant: Variant) -> Any:
     try:
-        return import_module(f"edgevision.models.{variant.architecture}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in variant.requires:
+        return import_module(f"edgevision.models.{variant.module}")
+    except (ImportError, RuntimeError) as error:
+        if not variant.requires:
             raise
+        needed = ", ".join(variant.requires)
         raise ModelError(
             f"model '{variant.name}'",
-            f"it is built by the package {missing}, which is not installed",
-            f"pip install 'edgevision[{missing}]'",
+            f"it needs the package {needed}, which cannot be imported ({error})",
+            f"pip install 'edgevision[{','.join(variant.requires)}]'",
         ) from error
 
 

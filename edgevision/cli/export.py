@@ -8,6 +8,9 @@ import typer
 
 from edgevision.cli.options import (
     BatchText,
+    ComputeCapability,
+    DeploymentTarget,
+    Flavor,
     Json,
     ModelArgs,
     NoPlugins,
@@ -17,6 +20,7 @@ from edgevision.cli.options import (
     TargetText,
     WeightsFile,
     WeightsKey,
+    given,
     parse_model_args,
     parse_precision,
 )
@@ -30,10 +34,13 @@ def export(
     weights: WeightsFile = None,
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
-    precision: PrecisionText = "fp32",
+    precision: PrecisionText = None,
     input_size: SizeText = None,
     batch: BatchText = "1",
     no_plugins: NoPlugins = False,
+    flavor: Flavor = None,
+    compute_capability: ComputeCapability = None,
+    minimum_deployment_target: DeploymentTarget = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights and of the inputs of the proof")] = 0,
     out: Out = None,
     json: Json = False,
@@ -55,6 +62,11 @@ def export(
         input_size=parse_input_size(input_size) if input_size else None,
         batch=Batch.parse(batch),
         plugins=not no_plugins,
+        target_options=given(
+            flavor=flavor,
+            compute_capability=compute_capability,
+            minimum_deployment_target=minimum_deployment_target,
+        ),
         seed=seed,
         out=out,
     )

@@ -13,6 +13,9 @@ from edgevision.errors import UsageError
 __all__ = [
     "BatchText",
     "BundleArg",
+    "ComputeCapability",
+    "DeploymentTarget",
+    "Flavor",
     "Json",
     "ModelArg",
     "ModelArgs",
@@ -24,6 +27,7 @@ __all__ = [
     "ThreadCount",
     "WeightsFile",
     "WeightsKey",
+    "given",
     "parse_model_args",
     "parse_precision",
 ]
@@ -40,8 +44,15 @@ ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", metavar="K=V
 SizeText = Annotated[str | None, typer.Option("--input-size", metavar="HxW", help="Input height and width in pixels")]
 BatchText = Annotated[str, typer.Option("--batch", metavar="N|MIN:OPT:MAX", help="Batch size, or a dynamic range")]
 TargetText = Annotated[str, typer.Option("--target", help="ort, trt, coreml, onnx (see `edgevision targets`)")]
-PrecisionText = Annotated[str, typer.Option("--precision", help="fp32, fp16, bf16 or int8")]
+PrecisionText = Annotated[str | None, typer.Option("--precision", help="fp32, fp16, bf16 or int8")]
 NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use op bodies alone, no kernels of ours")]
+Flavor = Annotated[str | None, typer.Option("--flavor", help="trt: rtx or enterprise; the installed one if absent")]
+ComputeCapability = Annotated[
+    str | None, typer.Option("--compute-capability", metavar="8.6,8.9", help="trt: GPUs to build for")
+]
+DeploymentTarget = Annotated[
+    str | None, typer.Option("--minimum-deployment-target", metavar="iOS17", help="coreml: oldest system to run on")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]
 ThreadCount = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 leaves it to the runtime")]
@@ -61,8 +72,15 @@ def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
     return values
 
 
-def parse_precision(text: str) -> Any:
-    """One of the precisions; UsageError otherwise."""
+def given(**options: str | None) -> dict[str, str]:
+    """The options of one target that were typed."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_precision(text: str | None) -> Any:
+    """One of the precisions, or None for the target's own; UsageError otherwise."""
+    if text is None:
+        return None
     known = ("fp32", "fp16", "bf16", "int8")
     if text not in known:
         raise UsageError(f"--precision {text}", "there is no such precision", f"one of: {', '.join(known)}")

@@ -77,6 +77,8 @@ class Operator:
         name: the ONNX op type, unique among all domains (TensorRT's parser ignores the domain).
         doc: what it computes, with the formula.
         reference: `reference(inputs, attributes) -> outputs` in float64 numpy; `inputs` has None for absent ones.
+        example: small random float32 inputs (every optional one given) and attributes that meet the schema; what holds
+            for all operators is tested with them.
         bodies: name of a form -> builder of the `onnx_ir.Function` that computes the operator in standard ONNX
             operators. `"canonical"` is there for every operator: it is the one a portable model carries. Builders
             name the function's `overload` so that equal signatures give equal overloads and different bodies differ.
@@ -90,6 +92,7 @@ class Operator:
     outputs: Sequence[Tensor]
     attributes: Sequence[Attribute]
     reference: Callable[[Sequence[Array | None], Mapping[str, AttributeValue]], list[Array]]
+    example: Callable[[np.random.Generator], tuple[list[Array], dict[str, AttributeValue]]]
     bodies: Mapping[str, Callable[[Signature], ir.Function]]
     torch_op: str
     translate: Callable[..., Any] = field(repr=False)

@@ -99,21 +99,18 @@ class Recorder:
         inner = Recorder(self.element_type, f"{self._name()}_")
         formal = [inner._formal(s.rank) for s in states] + [inner._formal(s.rank - 1) for s in inputs]
         after, emitted = step(inner, formal[: len(states)], formal[len(states) :])
+        # One value listed as state and as output comes out wrong in ONNX Runtime 1.32, without a word.
         results = list(after)
-        for value in emitted:  # a graph's output is a node's, and its own
+        for value in emitted:
             results.append(inner.op("Identity", value) if value in (*formal, *results) else value)
         graph = ir.Graph(formal, results, nodes=inner.nodes, name=f"{inner._prefix}step")
         for value in results:
             value.type, value.shape = ir.TensorType(self.element_type), ir.Shape([None] * states[0].rank)
-        return self.op_outputs(
-            "Scan",
-            [s.value for s in (*states, *inputs)],
-            len(results),
-            body=graph,
-            num_scan_inputs=len(inputs),
-            scan_input_directions=[int(s.reverse) for s in inputs],
-            scan_output_directions=[int(reverse) for reverse in outputs_reverse],
-        )
+        directions: dict[str, AttributeLike] = {"scan_input_directions": [int(s.reverse) for s in inputs]}
+        if outputs_reverse:
+            directions["scan_output_directions"] = [int(reverse) for reverse in outputs_reverse]
+        given = [s.value for s in (*states, *inputs)]
+        return self.op_outputs("Scan", given, len(results), body=graph, num_scan_inputs=len(inputs), **directions)
 
     def _formal(self, rank: int) -> ir.Value:
         return ir.Value(name=self._name(), type=ir.TensorType(self.element_type), shape=ir.Shape([None] * rank))

@@ -69,9 +69,7 @@ def regrouped(r: Recorder, x: ir.Value, leading: tuple[int, ...], sizes: tuple[i
     return r.op("Reshape", x, r.op("Concat", r.ints(0, *leading), tail, axis=0))
 
 
-def continued(
-    r: Recorder, x: ir.Value, axis: int, size: int | None, border: int, *, even: bool = False
-) -> ir.Value:
+def continued(r: Recorder, x: ir.Value, axis: int, size: int | None, border: int, *, even: bool = False) -> ir.Value:
     """`x` continued periodically by `border` on both sides of `axis`; with `even`, an odd size repeats its last."""
     if size is not None:
         period = size + size % 2 if even else size

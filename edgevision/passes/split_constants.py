@@ -18,7 +18,8 @@ def split_constants(model: ir.Model) -> bool:
 
 
 def _fold(model: ir.Model, node: ir.Node) -> bool:
-    whole = ir.convenience.get_const_tensor(node.inputs[0])
+    source = node.inputs[0]
+    whole = None if source is None else ir.convenience.get_const_tensor(source)
     if whole is None or any(v.is_graph_output() for v in node.outputs):
         return False
     axis = node.attributes.get_int("axis", 0)

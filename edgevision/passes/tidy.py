@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.optimizer import fold_constants
 
+from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.split_constants import split_constants
 from edgevision.passes.static_reshape import make_reshapes_static
 
@@ -25,13 +26,18 @@ _CLEAN = ir.passes.Sequential(
     common.IdentityEliminationPass(),
     common.CommonSubexpressionEliminationPass(),
     common.RemoveUnusedNodesPass(),
-    common.RemoveUnusedFunctionsPass(),
+    common.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
     common.RemoveUnusedOpsetsPass(),
 )
 
 
 def tidy(model: ir.Model) -> bool:
-    """Tidy `model` in place; returns whether anything changed."""
+    """Tidy `model` in place, all but the bodies of our own operators; returns whether anything changed."""
+    with bodies_set_aside(model):
+        return _tidy(model)
+
+
+def _tidy(model: ir.Model) -> bool:
     changed = False
     for _ in range(4):  # each round may open work for the next; graphs settle in two or three
         _LIFT(model)

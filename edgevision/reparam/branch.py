@@ -14,9 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.reparam.affine import ChannelAxis, affine_input, read_affine
-from edgevision.reparam.conv_kernel import ConvKernel, per_channel_kernel
+from edgevision.reparam.conv_kernel import ConvKernel, kernel_of, per_channel_kernel
 from edgevision.reparam.linear_op import LinearOp, linear_start, read_linear
-from edgevision.reparam.matching import Decline, is_standard, removable
+from edgevision.reparam.matching import is_standard, removable
 from edgevision.reparam.pooling import read_average_pool
 from edgevision.reparam.pricing import price_of_affine, price_of_kernel
 from edgevision.reparam.sum_tree import Leaf
@@ -105,7 +105,7 @@ def _read_kernel(
         return per_channel_kernel(np.ones(axis.channels), np.zeros(axis.channels), spatial), None, 0.0
     op = None if start is None else read_linear(start)
     if op is not None:
-        kernel = _kernel_of(op)
+        kernel = kernel_of(op)
         fits = op.y is value and len(kernel.taps) == spatial
         return (kernel, op, price_of_kernel(kernel)) if fits else (None, None, 0.0)
     if producer is None:
@@ -117,20 +117,3 @@ def _read_kernel(
     if affine is None:
         return None, None, 0.0
     return per_channel_kernel(affine.scale, affine.shift, spatial), None, price_of_affine(axis.channels)
-
-
-def _kernel_of(op: LinearOp) -> ConvKernel:
-    attributes = op.nodes[0].attributes
-    if attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Decline("the Conv pads by auto_pad, whose padding depends on the input size")
-    spatial = op.kernel.ndim - 3
-    pads = tuple(attributes.get_ints("pads", (0,) * 2 * spatial))
-    return ConvKernel(
-        weight=op.kernel.reshape(op.outputs, *op.kernel.shape[2:]),
-        bias=np.zeros(op.outputs) if op.bias is None else op.bias,
-        groups=op.kernel.shape[0],
-        strides=tuple(attributes.get_ints("strides", (1,) * spatial)),
-        dilations=tuple(attributes.get_ints("dilations", (1,) * spatial)),
-        begin=pads[:spatial],
-        end=pads[spatial:],
-    )

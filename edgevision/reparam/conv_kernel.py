@@ -18,10 +18,13 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
+import onnx_ir as ir
 
+from edgevision.reparam.linear_op import LinearOp
 from edgevision.reparam.matching import Decline, Floats
+from edgevision.reparam.rewrite import Step, Weights
 
-__all__ = ["ConvKernel", "per_channel_kernel", "sum_kernels"]
+__all__ = ["ConvKernel", "conv_step", "kernel_of", "per_channel_kernel", "sum_kernels", "summed_frame"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,24 @@ class ConvKernel:
         return replace(self, weight=-self.weight, bias=-self.bias)
 
 
+def kernel_of(op: LinearOp) -> ConvKernel:
+    """A Conv, Gemm or MatMul as a kernel; declines padding that depends on the input."""
+    attributes = op.nodes[0].attributes
+    if attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise Decline("the Conv pads by auto_pad, whose padding depends on the input size")
+    spatial = op.kernel.ndim - 3
+    pads = tuple(attributes.get_ints("pads", (0,) * 2 * spatial))
+    return ConvKernel(
+        weight=op.kernel.reshape(op.outputs, *op.kernel.shape[2:]),
+        bias=np.zeros(op.outputs) if op.bias is None else op.bias,
+        groups=op.kernel.shape[0],
+        strides=tuple(attributes.get_ints("strides", (1,) * spatial)),
+        dilations=tuple(attributes.get_ints("dilations", (1,) * spatial)),
+        begin=pads[:spatial],
+        end=pads[spatial:],
+    )
+
+
 def per_channel_kernel(scale: Floats, shift: Floats, spatial: int) -> ConvKernel:
     """The affine scale * x + shift as a 1x1 depthwise convolution; the identity for ones and zeros."""
     ones, zeros = (1,) * spatial, (0,) * spatial
@@ -84,8 +105,34 @@ def per_channel_kernel(scale: Floats, shift: Floats, spatial: int) -> ConvKernel
     )
 
 
+def conv_step(
+    kernel: ConvKernel, x: ir.Value, names: tuple[str, str], dtype: np.dtype[np.generic], shape: ir.Shape | None
+) -> Step:
+    """The kernel as a Conv of `x`, its weight and bias under `names`, its result of `shape`."""
+    weights = [Weights(array=kernel.weight, name=names[0], dtype=dtype)]
+    if kernel.bias.any():
+        weights.append(Weights(array=kernel.bias, name=names[1], dtype=dtype))
+    attributes: dict[str, int | tuple[int, ...]] = {
+        "kernel_shape": kernel.taps,
+        "strides": kernel.strides,
+        "dilations": kernel.dilations,
+        "pads": (*kernel.begin, *kernel.end),
+        "group": kernel.groups,
+    }
+    return Step(op_type="Conv", inputs=(x, *weights), attributes=attributes, shape=shape)
+
+
 def sum_kernels(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -> ConvKernel:
-    """One kernel for the sum of operators that read the same map.
+    """One kernel for the sum of operators that read the same map; arguments and errors as of `summed_frame`."""
+    frame = summed_frame(kernels, sizes)
+    weight = np.zeros(frame.weight.shape)
+    for kernel in kernels:
+        _add_into(weight, kernel, frame)
+    return replace(frame, weight=weight, bias=np.sum([kernel.bias for kernel in kernels], axis=0))
+
+
+def summed_frame(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -> ConvKernel:
+    """The sum with every weight 0, for its price: it takes no memory.
 
     Args:
         kernels: the operators; output channels, input channels and strides must agree.
@@ -107,13 +154,15 @@ def sum_kernels(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) ->
     last = tuple(max(kernel.offsets(axis)[-1] for kernel in kernels) for axis in axes)
     taps = tuple((last[axis] + begin[axis]) // dilations[axis] + 1 for axis in axes)
     groups = reduce(math.gcd, (kernel.groups for kernel in kernels))
-    weight = np.zeros((first.outputs, first.inputs // groups, *taps))
-    for kernel in kernels:
-        _add_into(weight, kernel, groups, dilations, begin)
     end = tuple(slack[axis] + dilations[axis] * (taps[axis] - 1) + 1 - begin[axis] for axis in axes)
-    bias = np.sum([kernel.bias for kernel in kernels], axis=0)
     return ConvKernel(
-        weight=weight, bias=bias, groups=groups, strides=first.strides, dilations=dilations, begin=begin, end=end
+        weight=np.broadcast_to(0.0, (first.outputs, first.inputs // groups, *taps)),
+        bias=np.broadcast_to(0.0, (first.outputs,)),
+        groups=groups,
+        strides=first.strides,
+        dilations=dilations,
+        begin=begin,
+        end=end,
     )
 
 
@@ -139,10 +188,9 @@ def _grid_step(kernels: Sequence[ConvKernel], axis: int) -> int:
     return reduce(math.gcd, steps) if steps else 1
 
 
-def _add_into(
-    weight: Floats, kernel: ConvKernel, groups: int, dilations: tuple[int, ...], begin: tuple[int, ...]
-) -> None:
-    """Add `kernel` to `weight`, whose first tap along each axis lies at -begin and which has `groups` groups."""
+def _add_into(weight: Floats, kernel: ConvKernel, frame: ConvKernel) -> None:
+    """Add `kernel` to `weight`, which has the frame's groups and whose taps lie where the frame's do."""
+    groups, dilations, begin = frame.groups, frame.dilations, frame.begin
     where = tuple(
         slice(
             (kernel.offsets(axis)[0] + begin[axis]) // dilations[axis],

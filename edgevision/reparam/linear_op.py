@@ -89,12 +89,12 @@ class LinearOp:
         weight = Weights(array=_to_weight(self.kind, kernel, node), name=name[0], dtype=self.dtype)
         offset = () if bias is None else (Weights(array=bias, name=name[1], dtype=self.dtype),)
         if self.kind == "MatMul":
-            product = Step(op_type="MatMul", inputs=(self.x, weight), like=self.y)
-            return Step(op_type="Add", inputs=(product, *offset)) if offset else product
+            product = Step(op_type="MatMul", inputs=(self.x, weight), shape=self.y.shape)
+            return Step(op_type="Add", inputs=(product, *offset), shape=self.y.shape) if offset else product
         attributes = attributes_of(node)
         if self.kind == "Gemm":
             attributes = {"transB": attributes.get("transB", 0)}
-        return Step(op_type=self.kind, inputs=(self.x, weight, *offset), attributes=attributes)
+        return Step(op_type=self.kind, inputs=(self.x, weight, *offset), attributes=attributes, shape=self.y.shape)
 
 
 def read_linear(node: ir.Node) -> LinearOp | None:

@@ -13,6 +13,7 @@ import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError, UsageError
 from edgevision.passes.graph_pass import Application, Declined, PassResult
+from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
 from edgevision.reparam.equations import Equation, all_equations
@@ -22,6 +23,7 @@ from edgevision.reparam.rewrite import Rewrite, write
 
 __all__ = ["ReparamOptions", "reparameterize"]
 
+_CLEAN = ir.passes.Sequential(common_passes.IdentityEliminationPass(), common_passes.RemoveUnusedNodesPass())
 _OLDEST_OPSET = 9  # below, BatchNormalization and broadcasting mean something else
 
 
@@ -64,8 +66,8 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
                     declined.append(outcome)
         if len(applied) == before:
             break
-    if applied:
-        common_passes.RemoveUnusedNodesPass()(model)
+        with bodies_set_aside(model):
+            _CLEAN(model)
     return PassResult(model=model, applied=tuple(applied), declined=tuple(declined))
 
 

@@ -11,18 +11,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgevision.errors import GraphError
-from edgevision.reparam.matching import Floats, is_constant, label
+from edgevision.reparam.matching import Floats, label
 
 __all__ = ["Rewrite", "Step", "Weights", "write"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Weights:
-    """A constant of a new node: float64, rounded to `dtype` when written, under `name` where that is free."""
+    """A constant of a new node: float64, rounded to `dtype` when written, under `name` where that is free.
 
-    array: Floats
+    Integers (axes, shapes) are taken as they are.
+    """
+
+    array: Floats | NDArray[np.int64]
     name: str
     dtype: np.dtype[np.generic]
 
@@ -36,13 +40,13 @@ class Step:
     """One new node; inputs are graph values, weights, or earlier steps.
 
     Attributes:
-        like: an old value of the shape this step's result has, where one is known.
+        shape: of the result, where it is known.
     """
 
     op_type: str
     inputs: tuple[ir.Value | Weights | Step, ...]
     attributes: Mapping[str, int | float | str | tuple[int, ...]] = field(default_factory=dict)
-    like: ir.Value | None = None
+    shape: ir.Shape | None = None
 
     def steps(self) -> Iterator[Step]:
         """This step and those it reads, each once, in an order that can be run."""
@@ -101,7 +105,7 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
         node.outputs[0].name = result
         node.outputs[0].type = output.type
-        node.outputs[0].shape = None if step.like is None else step.like.shape
+        node.outputs[0].shape = step.shape
         values[id(step)] = node.outputs[0]
         nodes.append(node)
     ir.convenience.replace_nodes_and_values(graph, anchor, rewrite.old, nodes, [output], [nodes[-1].outputs[0]])
@@ -111,11 +115,12 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
 def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
     """Drop the initializers that only the old nodes read, so that the merged ones can take their names."""
     old = set(rewrite.old)
+    kept = {id(operand) for step in rewrite.new.steps() for operand in step.inputs}
     for node in rewrite.old:
         for value in node.inputs:
             if value is None or not value.is_initializer() or value.is_graph_output() or value.is_graph_input():
                 continue
-            if value.name is not None and is_constant(value) and set(value.consumers()) <= old:
+            if id(value) not in kept and value.name is not None and set(value.consumers()) <= old:
                 graph.initializers.pop(value.name, None)
 
 

@@ -65,6 +65,8 @@ class Artifact:
         notes: what a reader of the manifest should know (one sentence each).
         proofs: evidence gathered while building.
         extra: files beside `path`, e.g. `engine.json`.
+        graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
+            cannot run here is at least held against the model in that form, in ONNX Runtime.
         library: our kernel library for ONNX Runtime, where the bundle carries a copy.
     """
 
@@ -73,6 +75,7 @@ class Artifact:
     notes: Sequence[str] = ()
     proofs: Sequence[Proof] = ()
     extra: Sequence[Path] = ()
+    graph: Path | None = None
     library: Path | None = None
 
 

@@ -37,8 +37,9 @@ struct Input {
 Input read_input(const OrtKernelContext* context, size_t index, const char* op, const char* name);
 float* make_output(OrtKernelContext* context, const Shape& shape);
 
-// function(user, i) for each i < count on the session's own threads, in batches worth waking a thread for.
-void parallel_for(const OrtKernelContext* context, int64_t count, double nanoseconds_each, void* user,
+// function(user, i) for each i < count on the session's own threads, in batches worth waking a thread for; all of them
+// together take some `nanoseconds`.
+void parallel_for(const OrtKernelContext* context, int64_t count, double nanoseconds, void* user,
                   void (*function)(void* user, size_t index));
 
 // The attribute, or the fallback when the node does not carry it.

@@ -27,7 +27,7 @@ struct Idwt {
     wavelet.in = x.data;
     wavelet.filters = filters.data;
     wavelet.out = make_output(context, out);
-    const double elements = static_cast<double>(wavelet.height * wavelet.width);
+    const double elements = static_cast<double>(wavelet.planes * wavelet.height * wavelet.width);
     parallel_for(context, wavelet.planes, elements * static_cast<double>(wavelet.taps * wavelet.taps) * 0.1, &wavelet,
                  [](void* user, size_t plane) {
                    kernels()->idwt(*static_cast<const Wavelet*>(user), static_cast<int64_t>(plane));

@@ -33,9 +33,10 @@ struct SelectiveScan {
     scan.delta_bias = in[6].data;
     scan.z = in[7].data;
     scan.y = make_output(context, in[1].shape);
-    const int lanes = kernels()->lanes;
-    const double elements = static_cast<double>(lanes) * static_cast<double>(scan.length);
-    parallel_for(context, scan_items(scan, lanes), elements * (1.0 + 0.4 * static_cast<double>(scan.states)), &scan,
+    const int64_t items = kernels()->scan_items(scan);
+    const double elements = static_cast<double>(scan.batch * scan.groups * scan.channels) * static_cast<double>(scan.length);
+    const double nanoseconds = elements * (1.0 + 0.4 * static_cast<double>(scan.states));
+    parallel_for(context, items, nanoseconds, &scan,
                  [](void* user, size_t item) {
                    kernels()->scan(*static_cast<const Scan*>(user), static_cast<int64_t>(item));
                  });

@@ -33,6 +33,7 @@ def draw_errors(axes: plt.Axes, manifest: dict) -> None:
     axes.barh([s["name"] for s in stages], [s["max_abs_over_std"] for s in stages], color="#4878a8")
     axes.axvline(manifest["parity"]["tolerance"], color="#c44", label="tolerance")
     axes.set_xscale("log")
+    axes.set_xlim(left=1e-8)
     axes.invert_yaxis()
     axes.set_xlabel("largest error / std of the output")
     axes.set_title(f"parity: {manifest['parity']['status']}")

@@ -105,7 +105,7 @@ def test_shared_weights_are_copied() -> None:
     first = net.norm(net.op("Conv", x, weight, bias), 4)
     second = net.norm(net.op("Conv", first, weight, bias), 4)
     third = net.op("Conv", net.op("Relu", second), weight, bias)
-    result = merged(net.model(third))
+    result = merged(net.model(third), equations=["affine_after_linear"])
     assert ops(result.model) == {"Conv": 3, "Relu": 1}
     assert len(result.applied) == 2
     kept = result.model.graph.initializers[str(weight.name)].const_value

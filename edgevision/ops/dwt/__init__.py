@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgevision.ops.dwt.bodies import BODIES
-from edgevision.ops.dwt.reference import reference
+from edgevision.ops.dwt.reference import example, reference
 from edgevision.ops.dwt.schema import ATTRIBUTES, INPUTS, NAME
 from edgevision.ops.dwt.torch_op import dwt
 from edgevision.ops.emit import emit
@@ -31,6 +31,7 @@ OPERATOR = Operator(
     outputs=(Tensor(name="y", shape="[Bt, C, 4, H', W']", doc="sub-bands in the order of the filters"),),
     attributes=ATTRIBUTES,
     reference=reference,
+    example=example,
     bodies=BODIES,
     torch_op="edgevision::dwt",
     translate=_translate,

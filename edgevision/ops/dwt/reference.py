@@ -13,7 +13,7 @@ from edgevision.ops.wavelet import analysis
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["reference"]
+__all__ = ["example", "reference"]
 
 
 def reference(inputs: Sequence[Array | None], attributes: Mapping[str, AttributeValue]) -> list[Array]:
@@ -35,7 +35,15 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
 def _sources(size: int, k: int, mode: str) -> NDArray[np.intp]:
     """[outputs, taps]: which sample a tap reads; `size` stands for the zero outside."""
     border = analysis(size, k, mode)
-    at = 2 * np.arange(border.size)[:, None] - border.before + np.arange(k)[None]
+    at: NDArray[np.intp] = 2 * np.arange(border.size)[:, None] - border.before + np.arange(k)[None]
     if mode == "periodization":
-        return np.minimum(at % (2 * border.size), size - 1)
-    return np.where((at < 0) | (at >= size), size, at)
+        at %= 2 * border.size
+        return at.clip(max=size - 1)
+    at[(at < 0) | (at >= size)] = size
+    return at
+
+
+def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
+    """Two images of three channels and odd sizes, four taps per channel."""
+    inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in ((2, 3, 7, 9), (12, 1, 4, 4))]
+    return inputs, {"mode": "zero"}

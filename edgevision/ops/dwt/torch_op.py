@@ -35,8 +35,9 @@ def _continued(x: Tensor, k: int, mode: str) -> Tensor:
     if mode == "zero":
         rows, columns = analysis(x.shape[2], k, mode), analysis(x.shape[3], k, mode)
         return pad(x, [columns.before, columns.after, rows.before, rows.after])
-    rows, columns = (_sources(x.shape[axis], k, x.device) for axis in (2, 3))
-    return x.index_select(2, rows).index_select(3, columns)
+    for axis in (2, 3):
+        x = x.index_select(axis, _sources(x.shape[axis], k, x.device))
+    return x
 
 
 def _continued_back(g: Tensor, like: Tensor, k: int, mode: str) -> Tensor:

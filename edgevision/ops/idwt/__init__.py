@@ -11,7 +11,7 @@ from typing import Any
 
 from edgevision.ops.emit import emit
 from edgevision.ops.idwt.bodies import BODIES
-from edgevision.ops.idwt.reference import reference
+from edgevision.ops.idwt.reference import example, reference
 from edgevision.ops.idwt.schema import ATTRIBUTES, INPUTS, NAME
 from edgevision.ops.idwt.torch_op import idwt
 from edgevision.ops.operator import Operator, Tensor
@@ -32,6 +32,7 @@ OPERATOR = Operator(
     outputs=(Tensor(name="y", shape="[Bt, C, H, W]"),),
     attributes=ATTRIBUTES,
     reference=reference,
+    example=example,
     bodies=BODIES,
     torch_op="edgevision::idwt",
     translate=_translate,

@@ -12,7 +12,7 @@ from edgevision.ops.wavelet import synthesis
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["reference"]
+__all__ = ["example", "reference"]
 
 
 def reference(inputs: Sequence[Array | None], attributes: Mapping[str, AttributeValue]) -> list[Array]:
@@ -36,6 +36,13 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
         y = wide[:, :, lead : lead + H, lead : lead + W]
     else:
         y = np.zeros((Bt, C, H, W))
-        at_rows, at_columns = (np.arange(wide.shape[2]) - lead) % H, (np.arange(wide.shape[3]) - lead) % W
-        np.add.at(y, (slice(None), slice(None), at_rows[:, None], at_columns[None]), wide)
+        for i in range(wide.shape[2]):
+            for j in range(wide.shape[3]):
+                y[:, :, (i - lead) % H, (j - lead) % W] += wide[:, :, i, j]
     return [y[:, :, : H - crop[0], : W - crop[1]]]
+
+
+def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
+    """Two images of three channels and four bands, four taps per channel, cropped to odd sizes."""
+    inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in ((2, 3, 4, 5, 6), (12, 1, 4, 4))]
+    return inputs, {"mode": "zero", "crop": (1, 1)}

@@ -25,8 +25,9 @@ def _continued(x: Tensor, wrap: int) -> Tensor:
     flat = x.flatten(1, 2)
     if not wrap:
         return flat
-    rows, columns = (_indices(flat.shape[axis], wrap, x.device) for axis in (2, 3))
-    return flat.index_select(2, rows).index_select(3, columns)
+    for axis in (2, 3):
+        flat = flat.index_select(axis, _indices(flat.shape[axis], wrap, x.device))
+    return flat
 
 
 def _continued_back(g: Tensor, like: Tensor, wrap: int) -> Tensor:

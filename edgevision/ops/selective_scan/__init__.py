@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgevision.ops.emit import emit
-from edgevision.ops.operator import Operator, Tensor
+from edgevision.ops.operator import AttributeValue, Operator, Tensor
 from edgevision.ops.selective_scan.bodies import BODIES
-from edgevision.ops.selective_scan.reference import reference
+from edgevision.ops.selective_scan.reference import example, reference
 from edgevision.ops.selective_scan.schema import ATTRIBUTES, INPUTS, NAME
 from edgevision.ops.selective_scan.torch_op import selective_scan
 
@@ -33,7 +33,7 @@ def _translate(
     delta_softplus: bool = False,
     reverse: Sequence[int] = (0,),
 ) -> Any:
-    attributes = {"delta_softplus": int(delta_softplus), "reverse": tuple(reverse)}
+    attributes: dict[str, AttributeValue] = {"delta_softplus": int(delta_softplus), "reverse": tuple(reverse)}
     return emit(OPERATOR, (u, delta, A, B, C, D, delta_bias, z), attributes)
 
 
@@ -46,6 +46,7 @@ OPERATOR = Operator(
     outputs=(Tensor(name="y", shape="[Bt, K·Dg, L]"),),
     attributes=ATTRIBUTES,
     reference=reference,
+    example=example,
     bodies=BODIES,
     torch_op="edgevision::selective_scan",
     translate=_translate,

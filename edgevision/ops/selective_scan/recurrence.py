@@ -17,7 +17,7 @@ _WIDE = 16384
 
 
 def recurrence(a: Tensor, x: Tensor) -> Tensor:
-    """H of shape [L, ...] with h_{-1} = 0; `a` and `x` have the same shape."""
+    """All h, of shape [L, ...] with h_{-1} = 0; `a` and `x` have the same shape."""
     L = a.shape[0]
     if L < 16 or a[0].numel() > _WIDE:
         return _steps(a, x)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["directions", "reference"]
+__all__ = ["directions", "example", "reference"]
 
 Float = NDArray[np.float64]
 
@@ -60,3 +60,21 @@ def _scan(u: Float, dt: Float, A: Float, B: Float, C: Float, reversed_groups: Se
             h = np.exp(step * A[rows]) * h + step * u[:, rows, t, None] * B[:, k, None, :, t]
             y[:, rows, t] = (h * C[:, k, None, :, t]).sum(-1)
     return y
+
+
+def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
+    """Two groups of three channels that share u and scan from both ends, two states, seven steps."""
+    Bt, K, Dg, N, L = 2, 2, 3, 2, 7
+    sizes = (
+        (Bt, Dg, L),
+        (Bt, K * Dg, L),
+        (K * Dg, N),
+        (Bt, K, N, L),
+        (Bt, K, N, L),
+        (K * Dg,),
+        (K * Dg,),
+        (Bt, K * Dg, L),
+    )
+    inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in sizes]
+    inputs[2] = -np.exp(inputs[2])
+    return inputs, {"delta_softplus": 1, "reverse": (0, 1)}

@@ -13,13 +13,14 @@ input, computed, NaN, or not float32/float64; a BatchNormalization in training m
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import onnx_ir as ir
 
 from edgevision.passes.graph_pass import Declined
 from edgevision.reparam.affine import affine_input, read_affine
 from edgevision.reparam.equations import Equation
-from edgevision.reparam.linear_op import LINEAR_TYPES, LinearOp, read_linear
+from edgevision.reparam.linear_op import LINEAR_TYPES, read_linear
 from edgevision.reparam.matching import Decline, labels, removable
 from edgevision.reparam.probing import probe_of
 from edgevision.reparam.rewrite import Rewrite
@@ -61,11 +62,10 @@ def _match(before: ir.Node, node: ir.Node) -> Rewrite | None:
         shift = affine.shift.reshape(groups, 1, inputs, *taps)
         pushed = (op.kernel * shift).sum(axis=tuple(range(2, op.kernel.ndim))).reshape(-1)
         bias = pushed if bias is None else bias + pushed
-    moved = LinearOp(nodes=op.nodes, x=affine.x, y=op.y, kernel=kernel, bias=bias, names=op.names, dtype=op.dtype)
     return Rewrite(
         equation=_NAME,
         old=(before, *op.nodes),
-        new=moved.build(kernel, bias),
+        new=replace(op, x=affine.x).build(kernel, bias),
         probes={affine.x: probe_of(op)},
         note=affine.note,
     )

@@ -21,12 +21,12 @@ import onnx_ir as ir
 
 from edgevision.passes.graph_pass import Declined
 from edgevision.reparam.branch import Branch, channel_axis, operators_of, read_branch, source_of
-from edgevision.reparam.conv_kernel import sum_kernels
+from edgevision.reparam.conv_kernel import conv_step, sum_kernels, summed_frame
 from edgevision.reparam.equations import Equation
 from edgevision.reparam.matching import Decline, labels
 from edgevision.reparam.pricing import price_of_add, price_of_kernel
 from edgevision.reparam.probing import probe_of, probe_sizes, static_sizes
-from edgevision.reparam.rewrite import Rewrite, Step, Weights
+from edgevision.reparam.rewrite import Rewrite, Step
 from edgevision.reparam.sum_tree import Leaf, SumTree, sum_trees
 
 __all__ = ["EQUATION"]
@@ -107,16 +107,16 @@ def _cheapest(branches: list[Branch], sizes: tuple[int, ...] | None) -> Branch:
 
 
 def _merge(parts: tuple[Branch, ...], sizes: tuple[int, ...] | None) -> Branch:
-    kernel = sum_kernels([part.kernel for part in parts], sizes)
-    price = price_of_kernel(kernel)
-    apart = sum(part.price for part in parts) + (len(parts) - 1) * price_of_add(kernel.outputs)
+    kernels = [part.kernel for part in parts]
+    price = price_of_kernel(summed_frame(kernels, sizes))
+    apart = sum(part.price for part in parts) + (len(parts) - 1) * price_of_add(kernels[0].outputs)
     if price > apart:
         raise Decline(f"merged it would cost {price / apart:.1f} times as much as apart")
     ops = [part.op for part in parts if part.op is not None]
     return Branch(
         leaves=tuple(leaf for part in parts for leaf in part.leaves),
         nodes=tuple(dict.fromkeys(node for part in parts for node in part.nodes)),
-        kernel=kernel,
+        kernel=sum_kernels(kernels, sizes),
         price=price,
         op=max(ops, key=lambda op: op.kernel.size) if ops else None,
     )
@@ -128,7 +128,7 @@ def _rewrite(tree: SumTree, source: ir.Value, merged: Branch) -> Rewrite:
     probes = {source: before}
     for leaf in tree.leaves:
         if leaf not in merged.leaves:
-            new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), like=output)
+            new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), shape=output.shape)
             probes.setdefault(leaf.value, after)
     return Rewrite(equation=_NAME, old=(*merged.nodes, *tree.nodes), new=new, probes=probes)
 
@@ -147,20 +147,10 @@ def _on_maps(merged: Branch, source: ir.Value, output: ir.Value) -> tuple[Step, 
     """The merged convolution, and the shapes it is proven on."""
     kernel = merged.kernel
     weight_name, bias_name, dtype = _naming(merged, output)
-    weights = [Weights(array=kernel.weight, name=weight_name, dtype=dtype)]
-    if kernel.bias.any():
-        weights.append(Weights(array=kernel.bias, name=bias_name, dtype=dtype))
-    attributes: dict[str, int | tuple[int, ...]] = {
-        "kernel_shape": kernel.taps,
-        "strides": kernel.strides,
-        "dilations": kernel.dilations,
-        "pads": (*kernel.begin, *kernel.end),
-        "group": kernel.groups,
-    }
     like = next((leaf.value for leaf in merged.leaves if leaf.value is not source), source)
     sizes = probe_sizes(kernel, static_sizes(source))
     counts = tuple((n + k) // s + 1 for n, k, s in zip(sizes, kernel.slack, kernel.strides, strict=True))
-    step = Step(op_type="Conv", inputs=(source, *weights), attributes=attributes, like=like)
+    step = conv_step(kernel, source, (weight_name, bias_name), dtype, like.shape)
     return step, (1, kernel.inputs, *sizes), (1, kernel.outputs, *counts)
 
 

@@ -50,7 +50,7 @@ def build(target: CoreML, model: ir.Model, folder: Path) -> Artifact:
 def _metadata(target: CoreML, model: ir.Model, folder: Path) -> Mapping[str, str]:
     """What the package says of its origin; the graph's hash is the manifest's `graph.sha256`."""
     from edgevision.hashing import file_sha256
-    from edgevision.targets.coreml.lowering.graph import mil_name
+    from edgevision.targets.coreml.names import mil_name
 
     names = {value.name or "": mil_name(value.name or "") for value in (*model.graph.inputs, *model.graph.outputs)}
     graph = folder / "model.onnx"

@@ -47,7 +47,9 @@ def _check_block(block: Block, known: set[str], release: int) -> None:
         if needed is None or needed > release:
             raise TargetError(
                 _thing(operation),
-                f"it is newer than the deployment target (it needs iOS{needed})" if needed else "it is no MIL operation",
+                f"it is newer than the deployment target (it needs iOS{needed})"
+                if needed
+                else "it is no MIL operation",
                 f"use --minimum-deployment-target iOS{needed}" if needed else "report it",
             )
         for inner in operation.blocks:

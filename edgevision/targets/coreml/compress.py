@@ -10,7 +10,7 @@ from typing import Any
 
 from edgevision.errors import UsageError
 from edgevision.targets.coreml.deployment import DEPLOYMENTS
-from edgevision.targets.coreml.package import quiet
+from edgevision.targets.coreml.quiet import quiet
 
 __all__ = ["FORMS", "compress"]
 
@@ -44,7 +44,5 @@ def compress(model: Any, form: str, deployment: str) -> Any:
             palette = cto.OpPalettizerConfig(mode="kmeans", nbits=int(form[7:]), weight_threshold=_THRESHOLD)
             return cto.palettize_weights(model, cto.OptimizationConfig(global_config=palette))
         blocks: dict[str, Any] = {"granularity": "per_block", "block_size": _BLOCK} if form == "int4" else {}
-        linear = cto.OpLinearQuantizerConfig(
-            mode="linear_symmetric", dtype=form, weight_threshold=_THRESHOLD, **blocks
-        )
+        linear = cto.OpLinearQuantizerConfig(mode="linear_symmetric", dtype=form, weight_threshold=_THRESHOLD, **blocks)
         return cto.linear_quantize_weights(model, cto.OptimizationConfig(global_config=linear))

@@ -20,7 +20,9 @@ def deployment(name: str) -> Any:
     """
     if name not in DEPLOYMENTS:
         raise UsageError(
-            f"--minimum-deployment-target {name}", "there is no such deployment target", f"one of: {', '.join(DEPLOYMENTS)}"
+            f"--minimum-deployment-target {name}",
+            "there is no such deployment target",
+            f"one of: {', '.join(DEPLOYMENTS)}",
         )
     import coremltools as ct
 

@@ -35,7 +35,8 @@ class MacRunner:
 
         program = open_package(path)
         self.inputs: Sequence[TensorInfo] = [
-            TensorInfo(name=name, shape=kind.dims or (), dtype=_DTYPES[kind.dtype]) for name, kind in program.main.inputs
+            TensorInfo(name=name, shape=kind.dims or (), dtype=_DTYPES[kind.dtype])
+            for name, kind in program.main.inputs
         ]
         types = {name: kind for operation in program.main.operations for name, kind in operation.outputs}
         self.outputs: Sequence[TensorInfo] = [
@@ -97,9 +98,7 @@ def tethered() -> Any:
 
     phones = Device.get_connected_devices(DeviceType.IPHONE)
     if len(phones) != 1:
-        raise DeviceError(
-            "tethered iPhone", f"{len(phones)} are connected", "connect one, unlocked, in developer mode"
-        )
+        raise DeviceError("tethered iPhone", f"{len(phones)} are connected", "connect one, unlocked, in developer mode")
     return phones[0]
 
 

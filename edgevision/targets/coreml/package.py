@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shutil
 import tempfile
@@ -15,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import OutputError, UsageError
 from edgevision.targets.coreml.deployment import deployment
 from edgevision.targets.coreml.image import Image, normalize
+from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.coreml.precision import computes_in_fp16
+from edgevision.targets.coreml.quiet import quiet
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["PackageOptions", "convert", "quiet", "save"]
+__all__ = ["PackageOptions", "convert", "save"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +42,6 @@ class PackageOptions:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-@contextlib.contextmanager
-def quiet() -> Any:
-    """coremltools draws progress bars and warns about versions on stderr; neither helps a user of ours."""
-    import logging
-
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def convert(model: ir.Model, options: PackageOptions) -> Any:
     """The Core ML model (a `coremltools.models.MLModel`, not loaded) of a graph. Never changes `model`.
 
@@ -67,7 +52,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
     with quiet():
         import coremltools as ct
 
-        from edgevision.targets.coreml.lowering.graph import Lowerer, mil_name
+        from edgevision.targets.coreml.lowering.graph import Lowerer
 
         graph, target = model.graph, deployment(options.target)
         preprocess, inputs = {}, None
@@ -93,6 +78,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
             compute_precision=_compute_precision(options.precision),
             classifier_config=classifier,
             skip_model_load=True,
+            pass_pipeline=_passes(),
         )
     result.user_defined_metadata.update(options.metadata)
     return result
@@ -106,6 +92,18 @@ def _compute_precision(precision: str) -> Any:
     return ct.transform.FP16ComputePrecision(op_selector=computes_in_fp16)
 
 
+def _passes() -> Any:
+    """The passes of coremltools, without the one that turns `x g + b` into a batch norm of variance 1.
+
+    It keeps the default epsilon of 1e-5, so the result is `g` times 5e-6 off.
+    """
+    import coremltools as ct
+
+    pipeline = ct.PassPipeline.DEFAULT
+    pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
+    return pipeline
+
+
 def _image_input(model: ir.Model) -> tuple[str, list[int]]:
     value = model.graph.inputs[0]
     dims = [] if value.shape is None else list(value.shape.dims)
@@ -116,8 +114,6 @@ def _image_input(model: ir.Model) -> tuple[str, list[int]]:
 
 def _tensor_input(value: ir.Value) -> Any:
     import coremltools as ct
-
-    from edgevision.targets.coreml.lowering.graph import mil_name
 
     dims = [] if value.shape is None else [int(dim) for dim in value.shape.dims]
     return ct.TensorType(name=mil_name(value.name or ""), shape=dims)
@@ -146,6 +142,7 @@ def save(model: Any, path: Path) -> Path:
                 shutil.rmtree(path)
             os.replace(written, path)  # noqa: PTH105 - a folder, moved within one file system
     except OSError as error:
-        raise OutputError(str(path), f"the package cannot be written ({error})", "check the folder and its space") from error
+        raise OutputError(
+            str(path), f"the package cannot be written ({error})", "check the folder and its space"
+        ) from error
     return path
-

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgevision.errors import GraphError
 from edgevision.proof import Difference, difference, worst_difference
 from edgevision.targets.coreml.image import Image, normalized
+from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.target import Proof
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ _QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 def feeds_for(model: ir.Model, seed: int, image: Image | None) -> tuple[dict[str, Array], dict[str, Array]]:
     """Random inputs twice: as the graph takes them and as the package does (pixels, where it takes an image)."""
-    from edgevision.targets.coreml.lowering.graph import mil_name
-
     generator = np.random.default_rng(seed)
     graph_feeds, package_feeds = {}, {}
     for index, value in enumerate(model.graph.inputs):
@@ -84,8 +83,6 @@ def _quantized(model: ir.Model) -> bool:
 
 
 def _compare(expected: Sequence[Array], got: Mapping[str, Any], model: ir.Model) -> Difference:
-    from edgevision.targets.coreml.lowering.graph import mil_name
-
     results = []
     for value, reference in zip(model.graph.outputs, expected, strict=True):
         result = got.get(mil_name(value.name or ""))
@@ -109,8 +106,6 @@ def first_divergence(
     evaluator: Evaluator, model: ir.Model, graph_feeds: Mapping[str, Array], package_feeds: Mapping[str, Array]
 ) -> str:
     """The first node, in the graph's order, whose value in the program is clearly not the graph's."""
-    from edgevision.targets.coreml.lowering.graph import mil_name
-
     last: dict[str, Any] = {}
 
     def remember(operation: Any, results: Sequence[Any]) -> None:

@@ -132,9 +132,7 @@ def _declare(specification: Any, flexible: Mapping[str, TensorType], shapes: Seq
     entries = [*function.inputs, *(output for operation in block.operations for output in operation.outputs)]
     for entry in entries:
         if entry.name in flexible:
-            for dimension, dim in zip(
-                entry.type.tensorType.dimensions, flexible[entry.name].dims or (), strict=True
-            ):
+            for dimension, dim in zip(entry.type.tensorType.dimensions, flexible[entry.name].dims or (), strict=True):
                 if dim is None:
                     dimension.unknown.variadic = False
     array = specification.description.input[0].type.multiArrayType

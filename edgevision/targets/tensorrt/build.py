@@ -95,6 +95,7 @@ class TensorRT:
             notes=tuple(notes),
             proofs=tuple(proofs),
             extra=(folder / RECORD, graph, folder / LOG),
+            graph=graph,
         )
 
     def load(self, path: Path) -> Runner:

@@ -1,8 +1,8 @@
 // The arithmetic of the operators, apart from ONNX Runtime: plain pointers and sizes in, plain loops inside.
 //
 // Each instruction set compiles the same templates into one table of functions (isa_*.cc); `kernels()` picks the table
-// once, at the first call. Nothing here allocates, throws or knows about threads: a caller runs `*_count` independent
-// work items in any order on any thread.
+// once, at the first call. Nothing here allocates, throws or knows about threads: a caller runs independent work items in
+// any order on any thread.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +39,8 @@ struct Wavelet {
 
 struct Kernels {
   const char* name;
-  int lanes;
-  // A work item is `lanes` channels of one group of one batch entry.
+  // A work item is a few channels of one group of one batch entry.
+  int64_t (*scan_items)(const Scan&);
   void (*scan)(const Scan&, int64_t item);
   // A work item is one plane.
   void (*dwt)(const Wavelet&, int64_t item);
@@ -49,8 +49,6 @@ struct Kernels {
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);
 };
-
-inline int64_t scan_items(const Scan& s, int lanes) { return s.batch * s.groups * ((s.channels + lanes - 1) / lanes); }
 
 // The widest table this machine runs, or the one EDGEVISION_SIMD names. Null when that one cannot run here.
 const Kernels* kernels();

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "kernels.h"
-#include "simd_four.h"
+#include "simd_pair.h"
 #include "tile.h"
 #include "vector_math.h"
 
@@ -21,20 +21,21 @@ namespace edgevision {
 template <class V>
 class ScanKernel {
  public:
+  static int64_t items(const Scan& s) { return s.batch * s.groups * blocks(s); }
+
   static void run(const Scan& s, int64_t index) {
-    const int64_t blocks = (s.channels + W - 1) / W;
-    const int64_t block = index % blocks, group = index / blocks % s.groups, b = index / blocks / s.groups;
-    const int64_t channel = block * W, parameter = group * s.channels + channel;
+    const int64_t block = index % blocks(s), group = index / blocks(s) % s.groups, b = index / blocks(s) / s.groups;
+    const int64_t channel = block * width(s), parameter = group * s.channels + channel;
     const int64_t row = b * s.groups * s.channels + parameter;
     const int64_t u_row = s.shared_u ? b * s.channels + channel : row;
     Item item{};
-    item.rows = s.channels - channel < W ? s.channels - channel : W;
+    item.rows = s.channels - channel < width(s) ? s.channels - channel : width(s);
     item.length = s.length;
     item.u = s.u + u_row * s.length;
     item.delta = s.delta + row * s.length;
     item.z = s.z ? s.z + row * s.length : nullptr;
     item.y = s.y + row * s.length;
-    item.bias = s.delta_bias ? V::load(s.delta_bias + parameter, item.rows) : V::set(0.0f);
+    item.bias = s.delta_bias ? s.delta_bias + parameter : nullptr;
     item.softplus = s.softplus;
     item.reverse = s.reverse >> group & 1;
     item.state_stride = s.states;
@@ -44,36 +45,45 @@ class ScanKernel {
       item.B = s.B + ((b * s.groups + group) * s.states + n) * s.length;
       item.C = s.C + ((b * s.groups + group) * s.states + n) * s.length;
       item.first = n == 0;
-      item.skips = s.D || !item.first;  // later passes add to what the earlier ones left in y
-      item.skip = item.first && s.D ? V::load(s.D + parameter, item.rows) : V::set(1.0f);
+      item.skips = s.D || !item.first;
+      item.D = item.first ? s.D + parameter : nullptr;
       item.last = n + item.states == s.states;
-      s.states == 1 ? Pass<true>::run(item) : Pass<false>::run(item);
+      if (s.states == 1)
+        Pass<V, true>::run(item);
+      else
+        item.rows > V::kLanes ? Pass<Pair<V>, false>::run(item) : Pass<V, false>::run(item);
     }
   }
 
  private:
-  using F = typename V::F;
-  using V4 = Four<V>;
-  static constexpr int W = V::kLanes;
   static constexpr int kTile = 64;
   static constexpr int kStates = 64;
-  static_assert(kTile % (4 * W) == 0 && kStates % W == 0);
+  static_assert(kTile % V::kLanes == 0 && kStates % V::kLanes == 0);
+
+  // Channels of a work item. With several states, two vectors of channels share the broadcasts of B and C.
+  static int64_t width(const Scan& s) { return s.states == 1 ? V::kLanes : 2 * V::kLanes; }
+  static int64_t blocks(const Scan& s) { return (s.channels + width(s) - 1) / width(s); }
 
   // One pass of a work item: its rows, and the states it carries.
   struct Item {
-    const float *u, *delta, *z, *A, *B, *C;
+    const float *u, *delta, *z, *A, *B, *C, *D, *bias;
     float* y;
     int64_t rows, length, states, state_stride;
-    F skip, bias;
     bool skips, softplus, reverse, first, last;
   };
 
-  // `Single`: one state, which then lives in a register while the decays are computed ahead.
-  template <bool Single>
+  // Carries the channels on the lanes of U, which is V or a pair of V. `Single`: one state, which then lives in a
+  // register while the decays are computed ahead.
+  template <class U, bool Single>
   struct Pass {
+    using F = typename U::F;
+    using Wide = Pair<Pair<V>>;
+    static constexpr int W = U::kLanes;
+
     alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], decay[Single ? kTile * W : 1];
     alignas(64) float A[Single ? W : kStates * W], state[Single ? W : kStates * W];
     alignas(64) float B[Single ? 1 : kTile * kStates], C[Single ? 1 : kTile * kStates];
+    F skip, bias;
 
     static void run(const Item& item) {
       Pass pass;
@@ -82,14 +92,14 @@ class ScanKernel {
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t start = (item.reverse ? tiles - 1 - i : i) * kTile;
         const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
-        transpose_in<V>(item.delta + start, item.length, item.rows, steps, pass.delta, W);
-        transpose_in<V>(item.u + start, item.length, item.rows, steps, pass.u, W);
+        transpose_in<V, W>(item.delta + start, item.length, item.rows, steps, pass.delta, W);
+        transpose_in<V, W>(item.u + start, item.length, item.rows, steps, pass.u, W);
         if (i + 1 < tiles) prefetch(item, (item.reverse ? tiles - 2 - i : i + 1) * kTile);
         pass.step_sizes(item, steps);
-        if (!item.first) transpose_in<V>(item.y + start, item.length, item.rows, steps, pass.u, W);
+        if (!item.first) transpose_in<V, W>(item.y + start, item.length, item.rows, steps, pass.u, W);
         item.skips ? pass.template advance<true>(item, start, steps) : pass.template advance<false>(item, start, steps);
         if (item.z && item.last) pass.gate(item, start, steps);
-        transpose_out<V>(pass.u, item.rows, steps, item.y + start, item.length);
+        transpose_out<V, W>(pass.u, item.rows, steps, item.y + start, item.length);
       }
     }
 
@@ -102,27 +112,36 @@ class ScanKernel {
     }
 
     void begin(const Item& item) {
+      skip = item.D ? U::load(item.D, item.rows) : U::set(1.0f);  // 1: a later pass adds to y
+      bias = item.bias ? U::load(item.bias, item.rows) : U::set(0.0f);
       if constexpr (Single)
-        V::store(A, V::load(item.A, item.rows));
+        U::store(A, U::load(item.A, item.rows));
       else
-        transpose_in<V>(item.A, item.state_stride, item.rows, item.states, A, W);
+        transpose_in<V, W>(item.A, item.state_stride, item.rows, item.states, A, W);
       for (int64_t n = 0; n < item.states; ++n) {
-        V::store(A + n * W, V::load(A + n * W) * V::set(1.44269504088896341f));  // exp(x) = 2^(x / ln 2)
-        V::store(state + n * W, V::set(0.0f));
+        U::store(A + n * W, U::load(A + n * W) * U::set(1.44269504088896341f));  // exp(x) = 2^(x / ln 2)
+        U::store(state + n * W, U::set(0.0f));
       }
+    }
+
+    static typename Wide::F widen(F x) {
+      if constexpr (W == V::kLanes)
+        return Wide::both(Pair<V>::both(x));
+      else
+        return Wide::both(x);
     }
 
     // delta becomes the step size dt, drive = dt u, and decay = exp(dt A) where there is one A a channel.
     void step_sizes(const Item& item, int64_t steps) {
-      const typename V4::F bias = V4::all(item.bias), A4 = V4::all(V::load(A));
-      for (int64_t i = 0; i < steps * W; i += 4 * W) {
-        typename V4::F dt = V4::load(delta + i) + bias;
-        if (item.softplus) dt = Math<V4>::softplus(dt);
-        V4::store(drive + i, dt * V4::load(u + i));
+      const typename Wide::F wide_bias = widen(bias), wide_A = widen(U::load(A));
+      for (int64_t i = 0; i < steps * W; i += Wide::kLanes) {
+        typename Wide::F dt = Wide::load(delta + i) + wide_bias;
+        if (item.softplus) dt = Math<Wide>::softplus(dt);
+        Wide::store(drive + i, dt * Wide::load(u + i));
         if constexpr (Single)
-          V4::store(decay + i, Math<V4>::exp2(A4 * dt));
+          Wide::store(decay + i, Math<Wide>::exp2(wide_A * dt));
         else
-          V4::store(delta + i, dt);
+          Wide::store(delta + i, dt);
       }
     }
 
@@ -132,44 +151,44 @@ class ScanKernel {
       if constexpr (!Single) load_coefficients(item, start, steps);
       const int64_t step = item.reverse ? -1 : 1;
       const float *b = item.B + start, *c = item.C + start;
-      F h = V::load(state);
+      F h = U::load(state);
       for (int64_t j = 0, t = item.reverse ? steps - 1 : 0; j < steps; ++j, t += step) {
-        const F dt_u = V::load(drive + t * W);
-        F sum = V::set(0.0f);
-        if constexpr (Skips) sum = item.skip * V::load(u + t * W);
+        const F dt_u = U::load(drive + t * W);
+        F sum = U::set(0.0f);
+        if constexpr (Skips) sum = skip * U::load(u + t * W);
         if constexpr (Single) {
-          h = V::fma(V::load(decay + t * W), h, dt_u * V::set(b[t]));
-          sum = V::fma(h, V::set(c[t]), sum);
+          h = U::fma(U::load(decay + t * W), h, dt_u * U::set(b[t]));
+          sum = U::fma(h, U::set(c[t]), sum);
         } else {
-          sum = advance_states(item.states, V::load(delta + t * W), dt_u, B + t * kStates, C + t * kStates, sum);
+          sum = advance_states(item.states, U::load(delta + t * W), dt_u, B + t * kStates, C + t * kStates, sum);
         }
-        V::store(u + t * W, sum);
+        U::store(u + t * W, sum);
       }
-      if constexpr (Single) V::store(state, h);
+      if constexpr (Single) U::store(state, h);
     }
 
     void load_coefficients(const Item& item, int64_t start, int64_t steps) {
-      for (int64_t n = 0; n < item.states; n += W) {
-        const int64_t rows = item.states - n < W ? item.states - n : W, row = n * item.length + start;
-        transpose_in<V>(item.B + row, item.length, rows, steps, B + n, kStates);
-        transpose_in<V>(item.C + row, item.length, rows, steps, C + n, kStates);
+      for (int64_t n = 0; n < item.states; n += V::kLanes) {
+        const int64_t row = n * item.length + start;
+        transpose_in<V, V::kLanes>(item.B + row, item.length, item.states - n, steps, B + n, kStates);
+        transpose_in<V, V::kLanes>(item.C + row, item.length, item.states - n, steps, C + n, kStates);
       }
     }
 
     F advance_states(int64_t states, F dt, F dt_u, const float* b, const float* c, F sum) {
       for (int64_t n = 0; n < states; ++n) {
-        const F a = Math<V>::exp2(V::load(A + n * W) * dt);
-        const F h = V::fma(a, V::load(state + n * W), dt_u * V::set(b[n]));
-        V::store(state + n * W, h);
-        sum = V::fma(h, V::set(c[n]), sum);
+        const F a = Math<U>::exp2(U::load(A + n * W) * dt);
+        const F h = U::fma(a, U::load(state + n * W), dt_u * U::set(b[n]));
+        U::store(state + n * W, h);
+        sum = U::fma(h, U::set(c[n]), sum);
       }
       return sum;
     }
 
     void gate(const Item& item, int64_t start, int64_t steps) {
-      transpose_in<V>(item.z + start, item.length, item.rows, steps, drive, W);
-      for (int64_t i = 0; i < steps * W; i += 4 * W)
-        V4::store(u + i, V4::load(u + i) * Math<V4>::silu(V4::load(drive + i)));
+      transpose_in<V, W>(item.z + start, item.length, item.rows, steps, drive, W);
+      for (int64_t i = 0; i < steps * W; i += Wide::kLanes)
+        Wide::store(u + i, Wide::load(u + i) * Math<Wide>::silu(Wide::load(drive + i)));
     }
   };
 };

@@ -22,7 +22,7 @@ struct Table {
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
   static constexpr Kernels make(const char* name) {
-    return {name, V::kLanes, &ScanKernel<V>::run, &dwt, &idwt, &exp, &softplus};
+    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt, &exp, &softplus};
   }
 };
 

@@ -5,36 +5,47 @@
 
 namespace edgevision {
 
-// dst[c * dst_stride + r] = src[r * src_stride + c] for r < rows <= kLanes, c < columns; lanes beyond `rows` become 0.
-// `dst` holds whole vectors and must have room for a multiple of kLanes columns.
-template <class V>
+// dst[c * dst_stride + r] = src[r * src_stride + c] for r < rows, c < columns, a block of kLanes x kLanes at a time.
+// There are kRows rows in `dst`, a multiple of kLanes: those beyond `rows` become 0. Whole blocks are written, so `dst`
+// has room for a multiple of kLanes columns.
+template <class V, int kRows>
 void transpose_in(const float* src, int64_t src_stride, int64_t rows, int64_t columns, float* dst, int64_t dst_stride) {
   constexpr int W = V::kLanes;
-  for (int64_t c = 0; c < columns; c += W) {
-    const int64_t width = columns - c;
-    if (rows == W && width >= W) {
-      V::transpose(src + c, src_stride, dst + c * dst_stride, dst_stride);
-    } else {
-      alignas(64) float whole[W * W];
-      for (int64_t r = 0; r < W; ++r)
-        V::store(whole + r * W, r < rows ? V::load(src + r * src_stride + c, width) : V::set(0.0f));
-      V::transpose(whole, W, dst + c * dst_stride, dst_stride);
+  for (int64_t top = 0; top < kRows; top += W) {
+    const int64_t height = rows - top;
+    for (int64_t c = 0; c < columns; c += W) {
+      const float* from = src + top * src_stride + c;
+      float* to = dst + c * dst_stride + top;
+      const int64_t width = columns - c;
+      if (height >= W && width >= W) {
+        V::transpose(from, src_stride, to, dst_stride);
+      } else {
+        alignas(64) float whole[W * W];
+        for (int64_t r = 0; r < W; ++r)
+          V::store(whole + r * W, r < height ? V::load(from + r * src_stride, width) : V::set(0.0f));
+        V::transpose(whole, W, to, dst_stride);
+      }
     }
   }
 }
 
-// The way back, from rows of kLanes: dst[r * dst_stride + c] = src[c * kLanes + r]. Reads whole blocks of `src`.
-template <class V>
+// The way back, from steps of kRows lanes: dst[r * dst_stride + c] = src[c * kRows + r]. Whole blocks are read.
+template <class V, int kRows>
 void transpose_out(const float* src, int64_t rows, int64_t columns, float* dst, int64_t dst_stride) {
   constexpr int W = V::kLanes;
-  for (int64_t c = 0; c < columns; c += W) {
-    const int64_t width = columns - c;
-    if (rows == W && width >= W) {
-      V::transpose(src + c * W, W, dst + c, dst_stride);
-    } else {
-      alignas(64) float whole[W * W];
-      V::transpose(src + c * W, W, whole, W);
-      for (int64_t r = 0; r < rows; ++r) V::store(dst + r * dst_stride + c, V::load(whole + r * W), width);
+  for (int64_t top = 0; top < kRows; top += W) {
+    const int64_t height = rows - top < W ? rows - top : W;
+    for (int64_t c = 0; c < columns; c += W) {
+      const float* from = src + c * kRows + top;
+      float* to = dst + top * dst_stride + c;
+      const int64_t width = columns - c;
+      if (height == W && width >= W) {
+        V::transpose(from, kRows, to, dst_stride);
+      } else {
+        alignas(64) float whole[W * W];
+        V::transpose(from, kRows, whole, W);
+        for (int64_t r = 0; r < height; ++r) V::store(to + r * dst_stride, V::load(whole + r * W), width);
+      }
     }
   }
 }

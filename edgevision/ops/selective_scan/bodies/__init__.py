@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgevision.ops.selective_scan.bodies.choice import canonical
 from edgevision.ops.selective_scan.bodies.log_depth import log_depth
 from edgevision.ops.selective_scan.bodies.radix8 import radix8
 from edgevision.ops.selective_scan.bodies.serial import serial
@@ -11,7 +12,7 @@ from edgevision.ops.selective_scan.bodies.whole import whole
 __all__ = ["BODIES"]
 
 BODIES = {
-    "canonical": serial,
+    "canonical": canonical,
     "serial": serial,
     "whole": whole,
     "two_level": two_level,

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from edgevision.ops.selective_scan.bodies.frame import Frame
 
-__all__ = ["contracted", "decay", "drive", "rank"]
+__all__ = ["decay", "drive", "output_map", "rank", "summed"]
 
 
 def rank(f: Frame) -> int:
@@ -35,11 +35,15 @@ def decay(f: Frame, dt: ir.Value) -> ir.Value:
 
 
 def drive(f: Frame) -> ir.Value:
-    """Dt u B, [Bt, K, (N,) Dg, L]."""
+    """The drive dt u B, [Bt, K, (N,) Dg, L]."""
     return f.r.op("Mul", _per_state(f, f.r.op("Mul", f.dt, f.u), 2), _per_state(f, f.B, 3))
 
 
-def contracted(f: Frame, h: ir.Value) -> ir.Value:
-    """Y [Bt, K, Dg, L] of the states h."""
-    y = f.r.op("Mul", h, _per_state(f, f.C, 3))
+def output_map(f: Frame) -> ir.Value:
+    """C as a factor of the states, [Bt, K, (N,) 1, L]."""
+    return _per_state(f, f.C, 3)
+
+
+def summed(f: Frame, y: ir.Value) -> ir.Value:
+    """[Bt, K, Dg, L] of the products of states and C."""
     return y if f.problem.N == 1 else f.r.op("ReduceSum", y, f.r.ints(2), keepdims=0)

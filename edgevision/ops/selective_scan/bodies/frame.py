@@ -15,6 +15,7 @@ import onnx_ir as ir
 from edgevision.errors import GraphError
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder, function
+from edgevision.ops.selective_scan.bodies.softplus import compensated
 from edgevision.ops.selective_scan.reference import directions
 from edgevision.ops.selective_scan.schema import ATTRIBUTES, INPUTS, NAME
 
@@ -107,20 +108,26 @@ class Frame:
     B: ir.Value
     C: ir.Value
 
-    def zeros(self, *dims: int) -> ir.Value:
-        """Zeros of [Bt, *dims]."""
+    def filled(self, value: float, *dims: int) -> ir.Value:
+        """[Bt, *dims] of `value`."""
         batch = self.r.op("Shape", self.dt, start=0, end=1)
         shape = self.r.concat([batch, self.r.ints(*dims)], axis=0)
-        return self.r.op("ConstantOfShape", shape, value=ir.tensor([0.0], self.r.element_type))
+        return self.r.op("ConstantOfShape", shape, value=ir.tensor([value], self.r.element_type))
 
 
-def build(p: Problem, overload: str, recurrence: Callable[[Frame], ir.Value]) -> ir.Function:
+def build(
+    p: Problem,
+    overload: str,
+    recurrence: Callable[[Frame], ir.Value],
+    *,
+    softplus: Callable[[Recorder, ir.Value], ir.Value] = compensated,
+) -> ir.Function:
     """Body around `recurrence`, which gives y of [Bt, K, Dg, L] without skip and gate."""
     r = Recorder(p.element_type)
     inputs = [ir.Value(name=t.name) for t in INPUTS]
     u, delta, A, B, C, D, bias, z = inputs
     dt = r.op("Add", delta, r.op("Unsqueeze", bias, r.ints(1))) if p.bias else delta
-    dt = r.op("Softplus", dt) if p.softplus else dt
+    dt = softplus(r, dt) if p.softplus else dt
     grouped = (0, p.K, p.Dg, -1)
     u4 = r.op("Unsqueeze", u, r.ints(1)) if p.shared else r.reshape(u, *grouped)
     y = recurrence(Frame(problem=p, r=r, dt=r.reshape(dt, *grouped), u=u4, A=A, B=B, C=C))

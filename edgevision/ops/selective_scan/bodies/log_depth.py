@@ -14,8 +14,9 @@ import onnx_ir as ir
 from edgevision.errors import GraphError
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder
-from edgevision.ops.selective_scan.bodies.elements import contracted, decay, drive, rank
+from edgevision.ops.selective_scan.bodies.elements import decay, drive, output_map, rank, summed
 from edgevision.ops.selective_scan.bodies.frame import Frame, build, problem
+from edgevision.ops.selective_scan.bodies.softplus import native
 from edgevision.ops.selective_scan.schema import NAME
 
 __all__ = ["log_depth"]
@@ -26,7 +27,7 @@ def log_depth(signature: Signature) -> ir.Function:
     p = problem(signature)
     if p.L is None:
         raise GraphError(NAME, "the log-depth body needs a static length", "use the body `serial`")
-    return build(p, p.overload("log_depth", p.L), _recurrence)
+    return build(p, p.overload("log_depth", p.L), _recurrence, softplus=native)
 
 
 def _recurrence(f: Frame) -> ir.Value:
@@ -42,7 +43,7 @@ def _recurrence(f: Frame) -> ir.Value:
                 a = r.op("Mul", a, _shifted(r, a, stride, rank(f), run.reverse, 1.0))
             stride *= 2
         states.append(last)
-    return contracted(f, r.concat(states, axis=1))
+    return summed(f, r.op("Mul", r.concat(states, axis=1), output_map(f)))
 
 
 def _shifted(r: Recorder, t: ir.Value, by: int, rank: int, reverse: bool, fill: float) -> ir.Value:

@@ -14,8 +14,9 @@ import onnx_ir as ir
 from edgevision.errors import GraphError
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder
-from edgevision.ops.selective_scan.bodies.elements import contracted, decay, drive, rank
+from edgevision.ops.selective_scan.bodies.elements import decay, drive, output_map, rank, summed
 from edgevision.ops.selective_scan.bodies.frame import Frame, build, problem
+from edgevision.ops.selective_scan.bodies.softplus import native
 from edgevision.ops.selective_scan.schema import NAME
 
 __all__ = ["radix8"]
@@ -28,7 +29,7 @@ def radix8(signature: Signature) -> ir.Function:
     p = problem(signature)
     if p.L is None:
         raise GraphError(NAME, "the radix-8 body needs a static length", "use the body `serial`")
-    return build(p, p.overload("radix8", p.L), _recurrence)
+    return build(p, p.overload("radix8", p.L), _recurrence, softplus=native)
 
 
 def _recurrence(f: Frame) -> ir.Value:
@@ -41,7 +42,7 @@ def _recurrence(f: Frame) -> ir.Value:
         flat = [r.reshape(r.op("Transpose", t, perm=[n - 1, *range(n - 1)]), length, -1) for t in (a, x)]
         h = r.reshape(_solve(r, flat[0], flat[1], length, run.reverse), length, -1, run.groups, *inner)
         states.append(r.op("Transpose", h, perm=[*range(1, n), 0]))
-    return contracted(f, r.concat(states, axis=1))
+    return summed(f, r.op("Mul", r.concat(states, axis=1), output_map(f)))
 
 
 def _solve(r: Recorder, a: ir.Value, x: ir.Value, length: int, reverse: bool) -> ir.Value:
@@ -59,7 +60,8 @@ def _solve(r: Recorder, a: ir.Value, x: ir.Value, length: int, reverse: bool) ->
     steps = [r.split(r.reshape(t, octets, _RADIX, -1), [1] * _RADIX, 1) for t in (a, x)]
     h, through = _within(r, steps[0], steps[1], reverse), _through(r, steps[0], reverse)
     end = 0 if reverse else _RADIX - 1
-    carry = _solve(r, *(r.reshape(t[end], octets, -1) for t in (through, h)), octets, reverse)
+    ends = [r.reshape(t[end], octets, -1) for t in (through, h)]
+    carry = _solve(r, ends[0], ends[1], octets, reverse)
     kept, pads = ((1, octets), (0, 0, 1, 0)) if reverse else ((0, octets - 1), (1, 0, 0, 0))
     before = r.op("Slice", carry, r.ints(kept[0]), r.ints(kept[1]), r.ints(0))
     before = r.reshape(r.op("Pad", before, r.ints(*pads), r.scalar(0.0)), octets, 1, -1)

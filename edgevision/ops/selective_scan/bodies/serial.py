@@ -31,7 +31,7 @@ def _recurrence(f: Frame) -> ir.Value:
     parts = [r.split(t, p.sizes, 1) for t in (f.dt, du, f.B, f.C)]
     states, inputs = [], []
     for i, run in enumerate(p.runs):
-        states.append(Sequenced(value=f.zeros(run.groups, p.N, p.Dg), rank=4))
+        states.append(Sequenced(value=f.filled(0.0, run.groups, p.N, p.Dg), rank=4))
         for t, axis in zip((part[i] for part in parts), (3, 3, 4, 3), strict=True):
             first = r.op("Unsqueeze", r.op("Transpose", t, perm=[3, 0, 1, 2]), r.ints(axis))
             inputs.append(Sequenced(value=first, rank=5, reverse=run.reverse))

@@ -1,7 +1,7 @@
 """Two levels of ONNX Scan: L = M·r, and r + M + r wide steps instead of L narrow ones.
 
 All M blocks take their r steps side by side from zero, which gives what each block adds; the carries H are a Scan over
-the M blocks whose decay is the block's whole one, exp(A·sum dt); then all blocks take their steps again from H.
+the M blocks whose decay is the product of the block's decays; then all blocks take their steps again from H.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import onnx_ir as ir
 from edgevision.errors import GraphError
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder, Sequenced
-from edgevision.ops.selective_scan.bodies.elements import contracted, decay, drive, rank
+from edgevision.ops.selective_scan.bodies.elements import decay, drive, output_map, rank, summed
 from edgevision.ops.selective_scan.bodies.frame import Frame, build, problem
-from edgevision.ops.selective_scan.bodies.whole import advance
 from edgevision.ops.selective_scan.schema import NAME
 
 __all__ = ["block", "two_level"]
@@ -49,30 +48,39 @@ def _recurrence(f: Frame) -> ir.Value:
         return [Sequenced(value=v, rank=rank, reverse=back) for v, back in zip(parts, turned, strict=True)]
 
     a, x = (sequenced(r.reshape(t, *[0] * (n - 1), blocks, steps), n + 1) for t in (decay(f, f.dt), drive(f)))
-    elements = [s for pair in zip(a, x, strict=True) for s in pair]
-    zeros = [Sequenced(value=f.zeros(run.groups, *inner), rank=n) for run in p.runs]
-    added = r.scan(zeros, elements, _silent, [])
+    pairs = [s for pair in zip(a, x, strict=True) for s in pair]
+    fresh = [Sequenced(value=f.filled(value, run.groups, *inner), rank=n) for value in (0.0, 1.0) for run in p.runs]
+    added_through = r.scan(fresh, pairs, _from_zero, [])
 
-    elapsed = r.op("ReduceSum", r.reshape(f.dt, 0, 0, 0, blocks, steps), r.ints(-1), keepdims=0)
-    whole = sequenced(decay(f, elapsed), n)
     carried = [
-        s
-        for w, v, back in zip(whole, added, turned, strict=True)
-        for s in (w, Sequenced(value=r.op("Transpose", v, perm=[n - 1, *range(n - 1)]), rank=n, reverse=back))
+        Sequenced(value=r.op("Transpose", v, perm=[n - 1, *range(n - 1)]), rank=n, reverse=back)
+        for added, through, back in zip(added_through[:runs], added_through[runs:], turned, strict=True)
+        for v in (through, added)
     ]
-    empty = [Sequenced(value=f.zeros(run.groups, *inner[:-1]), rank=n - 1) for run in p.runs]
+    empty = [Sequenced(value=f.filled(0.0, run.groups, *inner[:-1]), rank=n - 1) for run in p.runs]
     starts = r.scan(empty, carried, _before, turned)[runs:]
 
-    last = [*range(1, n), 0]
-    carries = [Sequenced(value=r.op("Transpose", v, perm=last), rank=n) for v in starts]
-    hs = r.scan(carries, elements, advance, turned)[runs:]
+    carries = [Sequenced(value=r.op("Transpose", v, perm=[*range(1, n), 0]), rank=n) for v in starts]
+    hs = r.scan(carries, pairs, _after, turned)[runs:]
     h = r.concat([r.op("Transpose", v, perm=[*range(1, n + 1), 0]) for v in hs], axis=1)
-    return contracted(f, r.reshape(h, *[0] * (n - 1), length))
+    return summed(f, r.op("Mul", r.reshape(h, *[0] * (n - 1), length), output_map(f)))
 
 
-def _silent(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
-    return advance(s, h, now)[0], []
+def _advanced(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> list[ir.Value]:
+    """One step of every run; `now` is a, x, a, x, ..."""
+    return [s.op("Add", s.op("Mul", now[2 * i], state), now[2 * i + 1]) for i, state in enumerate(h)]
+
+
+def _from_zero(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
+    """States are all h, what a block adds, then all p, what it lets through."""
+    runs = len(h) // 2
+    return _advanced(s, h[:runs], now) + [s.op("Mul", now[2 * i], h[runs + i]) for i in range(runs)], []
 
 
 def _before(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
-    return advance(s, h, now)[0], list(h)
+    return _advanced(s, h, now), list(h)
+
+
+def _after(s: Recorder, h: Sequence[ir.Value], now: Sequence[ir.Value]) -> tuple[list[ir.Value], list[ir.Value]]:
+    after = _advanced(s, h, now)
+    return after, after

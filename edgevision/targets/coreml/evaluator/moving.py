@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from edgevision.targets.coreml.evaluator.semantics import Arguments, computes
 
@@ -223,6 +223,13 @@ def _pad(op: Arguments) -> Tensor:
         places = size - 1 - (size - 1 - places).abs() if mode == "reflect" else places.clamp(0, size - 1)
         x = x.index_select(axis, places)
     return x
+
+
+@computes("crop")
+def _crop(op: Arguments) -> Tensor:
+    (top, bottom), (left, right) = op.ints("crop_height"), op.ints("crop_width")
+    x = op.tensor("x")
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
 @computes("one_hot")

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 
 from edgevision.targets.coreml.evaluator.semantics import Arguments, computes
 
@@ -107,7 +107,9 @@ def _avg_pool(op: Arguments) -> Tensor:
     else:
         counted = _padded(counted, _full(pads, overhang), 0.0)
     function: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[x.ndim - 3]
-    result: Tensor = function(_padded(x, _full(pads, overhang), 0.0), kernel, strides) / function(counted, kernel, strides)
+    result: Tensor = function(_padded(x, _full(pads, overhang), 0.0), kernel, strides) / function(
+        counted, kernel, strides
+    )
     return result
 
 

@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 
 from edgevision.errors import TargetError
 from edgevision.targets.coreml.evaluator.blob import WeightFile, unpack
+from edgevision.targets.coreml.quiet import quiet
 
 __all__ = ["Block", "Operation", "Program", "TensorType", "open_package"]
 
 Array = NDArray[Any]
 Constant = Array | str | list[str]
 
-_NAMES = {1: "bool", 2: "string", 10: "fp16", 11: "fp32", 21: "int8", 22: "int16", 23: "int32", 24: "int64"} | {
-    25: "int4", 31: "uint8", 32: "uint16", 33: "uint32", 34: "uint64", 35: "uint4", 36: "uint2", 37: "uint1"
-} | {38: "uint6", 39: "uint3"}
+_NAMES = (
+    {1: "bool", 2: "string", 10: "fp16", 11: "fp32", 21: "int8", 22: "int16", 23: "int32", 24: "int64"}
+    | {25: "int4", 31: "uint8", 32: "uint16", 33: "uint32", 34: "uint64", 35: "uint4", 36: "uint2", 37: "uint1"}
+    | {38: "uint6", 39: "uint3"}
+)
 _NUMPY: dict[str, Any] = {
     "bool": np.bool_,
     "fp16": np.float16,
@@ -93,8 +96,9 @@ class Program:
 def open_package(path: Path) -> Program:
     """Read the `.mlpackage` at `path`; TargetError where it is not one or is damaged."""
     model_file = _model_file(path)
-    from coremltools.proto import Model_pb2
-    from google.protobuf.message import DecodeError
+    with quiet():
+        from coremltools.proto import Model_pb2
+        from google.protobuf.message import DecodeError
 
     specification = Model_pb2.Model()
     try:

@@ -90,9 +90,7 @@ class Evaluator:
         wide = {key: [_widened(value) for value in bound] for key, bound in arguments.items()}
         result = SEMANTICS[operation.kind](Arguments(operation, wide))
         results = list(result) if isinstance(result, (tuple, list)) else [result]
-        return [
-            _declared(operation, value, kind) for value, (_, kind) in zip(results, operation.outputs, strict=True)
-        ]
+        return [_declared(operation, value, kind) for value, (_, kind) in zip(results, operation.outputs, strict=True)]
 
     def _inner(self, block: Block, values: dict[str, Value], watch: Watch | None) -> list[Value]:
         scope = dict(values)
@@ -118,9 +116,11 @@ def _kinds(block: Block) -> list[str]:
 
 def _uses(operation: Operation) -> list[str]:
     names = [a for bound in operation.inputs.values() for a in bound if isinstance(a, str)]
-    return names + [name for block in operation.blocks for o in block.operations for name in _uses(o)] + [
-        name for block in operation.blocks for name in block.outputs
-    ]
+    return (
+        names
+        + [name for block in operation.blocks for o in block.operations for name in _uses(o)]
+        + [name for block in operation.blocks for name in block.outputs]
+    )
 
 
 def _last_uses(block: Block) -> dict[int, list[str]]:
@@ -142,7 +142,9 @@ def _widened(value: Value) -> Value:
 
 def _fits(shape: Sequence[int], kind: TensorType) -> bool:
     dims = kind.dims
-    return dims is not None and len(dims) == len(shape) and all(d in (None, s) for d, s in zip(dims, shape, strict=True))
+    return (
+        dims is not None and len(dims) == len(shape) and all(d in (None, s) for d, s in zip(dims, shape, strict=True))
+    )
 
 
 def _declared(operation: Operation, value: Value, kind: TensorType) -> Value:

@@ -37,7 +37,9 @@ def cast_to(call: Call) -> MilVar:
     if have == held:
         return mb.identity(x=x)
     if held == "bool":
-        return mb.not_equal(x=x, y=np.float32(0) if have == "fp32" else np.float16(0) if have == "fp16" else np.int32(0))
+        return mb.not_equal(
+            x=x, y=np.float32(0) if have == "fp32" else np.float16(0) if have == "fp16" else np.int32(0)
+        )
     return mb.cast(x=x, dtype=held)
 
 

@@ -106,5 +106,3 @@ def _integer(call: Call) -> MilVar:
     raise call.refuse(
         "MIL has no integer accumulation", "use QuantizeLinear/DequantizeLinear pairs around the float operator"
     )
-
-

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import GraphError
 
-__all__ = ["as_type", "constant", "held_type", "is_float", "like", "materialise", "mil_type", "numpy_type"]
+__all__ = ["as_type", "constant", "held_type", "is_float", "like", "materialise", "mil_type", "numpy_type", "type_name"]
 
 _INT32 = np.iinfo(np.int32)
 _HELD = {
@@ -58,9 +58,14 @@ def mil_type(name: str) -> Any:
     return _MIL[name]
 
 
+def type_name(var: Any) -> str:
+    """The MIL type name of a variable's elements."""
+    return str(types.builtin_to_string(var.dtype))
+
+
 def numpy_type(var: Any) -> Any:
     """The numpy scalar type of a MIL variable's elements."""
-    return _NUMPY[types.builtin_to_string(var.dtype)]
+    return _NUMPY[type_name(var)]
 
 
 def constant(array: NDArray[Any], thing: str) -> NDArray[Any]:
@@ -88,12 +93,12 @@ def materialise(array: NDArray[Any], thing: str) -> Any:
 
 def as_type(x: Any, name: str) -> Any:
     """`x` cast to the MIL type `name`; `x` itself when it has it."""
-    return x if types.builtin_to_string(x.dtype) == name else mb.cast(x=x, dtype=name)
+    return x if type_name(x) == name else mb.cast(x=x, dtype=name)
 
 
 def is_float(x: Any) -> bool:
     """Whether a MIL variable holds floats."""
-    return types.builtin_to_string(x.dtype) in ("fp16", "fp32")
+    return type_name(x) in ("fp16", "fp32")
 
 
 def like(x: Any, value: float) -> Any:

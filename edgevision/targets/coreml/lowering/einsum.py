@@ -85,9 +85,7 @@ def _arranged(x: MilVar, term: str, order: str) -> MilVar:
     return x if perm == list(range(len(perm))) else mb.transpose(x=x, perm=perm)
 
 
-def _contract(
-    x: MilVar, a: str, y: MilVar, b: str, later: set[str], sizes: dict[str, int]
-) -> tuple[MilVar, str]:
+def _contract(x: MilVar, a: str, y: MilVar, b: str, later: set[str], sizes: dict[str, int]) -> tuple[MilVar, str]:
     x, a = _summed(x, a, later | set(b))
     y, b = _summed(y, b, later | set(a))
     x, y = _widened(x, a, b, sizes), _widened(y, b, a, sizes)
@@ -107,7 +105,5 @@ def _contract(
 
 def _widened(x: MilVar, term: str, other: str, sizes: dict[str, int]) -> MilVar:
     """`x` with the axes it shares repeated to full size (an ellipsis broadcasts)."""
-    shape = [
-        sizes[letter] if letter in other else dim for letter, dim in zip(term, np.asarray(x.shape), strict=True)
-    ]
+    shape = [sizes[letter] if letter in other else dim for letter, dim in zip(term, np.asarray(x.shape), strict=True)]
     return x if list(x.shape) == shape else broadcast_to(x, [int(dim) for dim in shape])

@@ -42,8 +42,10 @@ def fold(call: Call) -> Sequence[Bound]:
     proto = onnx.helper.make_graph(
         [ir.to_proto(alone)],
         "fold",
-        [onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
-         for n, v in feeds.items()],
+        [
+            onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+            for n, v in feeds.items()
+        ],
         [onnx.helper.make_empty_tensor_value_info(v.name or "") for v in outputs],
     )
     model = onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", call.opset)])

@@ -18,22 +18,31 @@ from coremltools.converters.mil.mil import Function, Program
 from coremltools.converters.mil.mil.scope import ScopeInfo, ScopeSource
 
 from edgevision.errors import GraphError
-from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, materialise, mil_type
+from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, mil_type, type_name
 from edgevision.targets.coreml.lowering.folding import fold, foldable
 from edgevision.targets.coreml.lowering.functions import schema_function
 from edgevision.targets.coreml.lowering.table import TABLE, Bound, Call, MilVar
+from edgevision.targets.coreml.names import mil_name
 
-__all__ = ["Lowerer", "mil_name"]
+__all__ = ["Lowerer"]
 
 MAX_RANK = 5
-#: Before opset 13 the axes of Squeeze, Split and Softmax meant other things.
-OLDEST_OPSET = 13
-
-
-def mil_name(name: str) -> str:
-    """`name` with the characters Core ML allows in a feature's name."""
-    clean = re.sub(r"\W", "_", name, flags=re.ASCII) or "value"
-    return f"_{clean}" if clean[0].isdigit() else clean
+#: Broadcasting as it is known today came with opset 7.
+OLDEST_OPSET = 7
+#: Operators whose attributes or meaning were others before an opset.
+_CHANGED = {
+    "BatchNormalization": 9,
+    "Clip": 11,
+    "Dropout": 12,
+    "Hardmax": 13,
+    "LogSoftmax": 13,
+    "Pad": 11,
+    "Resize": 11,
+    "Scatter": 11,
+    "Slice": 10,
+    "Softmax": 13,
+    "TopK": 10,
+}
 
 
 class Lowerer:
@@ -43,13 +52,6 @@ class Lowerer:
         self.model = model
         self.values: dict[ir.Value, Bound] = {}
         self.frames: list[tuple[Mapping[str, ir.Attr], Mapping[str, int]]] = [({}, model.graph.opset_imports)]
-        opset = model.graph.opset_imports.get("", OLDEST_OPSET)
-        if opset < OLDEST_OPSET:
-            raise GraphError(
-                "the graph",
-                f"it uses ONNX opset {opset}, and lowerings follow opset {OLDEST_OPSET} and later",
-                "convert it with onnx.version_converter.convert_version(model, 20)",
-            )
 
     def program(self, opset_version: Any, preprocess: Mapping[str, Any]) -> Program:
         """The MIL program of the whole graph.
@@ -69,9 +71,11 @@ class Lowerer:
                 held = function.inputs[mil_name(value.name or "")]
                 prepare = preprocess.get(value.name or "")
                 bound = prepare(held) if prepare else held
+                if value.shape is not None and len(value.shape) == 0:
+                    bound = mb.squeeze(x=bound)
                 self.values[value] = as_type(bound, held_type(value.dtype, f"input {value.name!r}"))
             self._walk(graph)
-            function.set_outputs([self._output(value) for value in graph.outputs])
+            function.set_outputs(self._outputs(function))
         result.add_function("main", function)
         _name_operations(function)
         return result
@@ -86,33 +90,38 @@ class Lowerer:
                 f"its shape {value.shape} is dynamic, and ML programs here are static",
                 "export with a fixed batch and input size (several sizes: enumerated shapes)",
             )
-        if not 1 <= len(shape) <= MAX_RANK:
-            raise GraphError(
-                thing, f"it has rank {len(shape)}, and Core ML inputs have rank 1 to {MAX_RANK}", "reshape it"
-            )
+        if len(shape) > MAX_RANK:
+            raise GraphError(thing, f"it has rank {len(shape)}, and Core ML has at most {MAX_RANK}", "reshape it")
         if 0 in shape:
             raise GraphError(thing, f"its shape {shape} is empty", "Core ML has no empty tensors")
-        return mb.placeholder(shape=shape, dtype=mil_type("int32" if held == "bool" else held))
+        return mb.placeholder(shape=shape or [1], dtype=mil_type("int32" if held == "bool" else held))
+
+    def _outputs(self, function: Function) -> list[MilVar]:
+        """The graph's outputs under their names; a value that already has a name is copied."""
+        results: list[MilVar] = []
+        for value in self.model.graph.outputs:
+            bound, name = self._output(value), mil_name(value.name or "")
+            if bound in results or bound in function.inputs.values():
+                bound = mb.identity(x=bound)
+            bound.set_name(name)
+            bound.op.name = name
+            results.append(bound)
+        return results
 
     def _output(self, value: ir.Value) -> MilVar:
+        """A graph's output in a type Core ML can hand out: no booleans or bytes, no scalars."""
+        thing = f"output {value.name!r}"
         bound = self.values.get(value)
         if bound is None:
-            raise GraphError(f"output {value.name!r}", "nothing computes it", "check the graph with onnx.checker")
-        if isinstance(bound, np.ndarray):
-            bound = materialise(bound, f"output {value.name!r}")
-        if bound.op is not None and bound.op.op_type.startswith("const"):
-            raise GraphError(
-                f"output {value.name!r}", "it is a constant, and Core ML needs it computed", "drop this output"
-            )
+            raise GraphError(thing, "nothing computes it", "check the graph with onnx.checker")
+        if isinstance(bound, np.ndarray) or (bound.op is not None and bound.op.op_type.startswith("const")):
+            raise GraphError(thing, "it is a constant, and Core ML needs it computed", "drop this output")
         if bound.rank == 0:
             bound = mb.reshape(x=bound, shape=[1])
-        held = held_type(value.dtype, f"output {value.name!r}") if value.dtype else None
-        narrow = {"bool", "int8", "uint8"}
-        if _type_name(bound) in narrow:
-            bound = mb.cast(x=bound, dtype="int32")
-        elif held in ("fp16", "fp32") and _type_name(bound) != held:
-            bound = mb.cast(x=bound, dtype=held)
-        return mb.identity(x=bound, name=mil_name(value.name or ""))
+        if type_name(bound) in ("bool", "int8", "uint8"):
+            return mb.cast(x=bound, dtype="int32")
+        held = held_type(value.dtype, thing) if value.dtype else type_name(bound)
+        return mb.cast(x=bound, dtype=held) if held in ("fp16", "fp32") and type_name(bound) != held else bound
 
     def _walk(self, graph: ir.Graph | ir.Function) -> None:
         if isinstance(graph, ir.Graph):
@@ -140,7 +149,7 @@ class Lowerer:
         }
         inputs = [None if value is None else self._lookup(node, value) for value in node.inputs]
         return Call(
-            node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run
+            node=node, inputs=inputs, attributes=attributes, opset=_version(imports, node.domain), run=self._run
         )
 
     def _lookup(self, node: ir.Node, value: ir.Value) -> Bound:
@@ -152,7 +161,14 @@ class Lowerer:
 
     def _lower(self, node: ir.Node) -> None:
         call = self._call(node)
-        key = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+        standard = node.domain in ("", "ai.onnx")
+        key = node.op_type if standard else f"{node.domain}::{node.op_type}"
+        if standard and call.opset < _CHANGED.get(node.op_type, OLDEST_OPSET):
+            raise GraphError(
+                call.what,
+                f"it is of ONNX opset {call.opset}, and its meaning has changed since",
+                "convert the model with onnx.version_converter.convert_version(model, 20)",
+            )
         if foldable(call):
             results: Sequence[Bound] = fold(call)
         elif key in TABLE:
@@ -188,10 +204,11 @@ class Lowerer:
         return [self.values[value] for value in function.outputs]
 
 
-def _type_name(var: MilVar) -> str:
-    from coremltools.converters.mil.mil import types
-
-    return str(types.builtin_to_string(var.dtype))
+def _version(imports: Mapping[str, int], domain: str) -> int:
+    """The imported version of a domain; ONNX's own goes by two names."""
+    if domain in ("", "ai.onnx"):
+        return imports.get("", imports.get("ai.onnx", 1))
+    return imports.get(domain, 1)
 
 
 def _check_rank(call: Call, bound: Bound) -> None:

@@ -24,9 +24,7 @@ def _batch_norm(call: Call) -> MilVar:
     known = [p for p in (gamma, beta, mean, variance) if p is not None]
     if len(known) == 4 and 3 <= x.rank <= 5:
         scale, bias, centre, spread = (p.astype(dtype) for p in known)
-        return mb.batch_norm(
-            x=x, mean=centre, variance=spread, gamma=scale, beta=bias, epsilon=like(x, epsilon)
-        )
+        return mb.batch_norm(x=x, mean=centre, variance=spread, gamma=scale, beta=bias, epsilon=like(x, epsilon))
     shape = [1, -1, *[1] * (x.rank - 2)]
     scale, bias, centre, spread = (
         mb.reshape(x=call.var(index), shape=shape) if x.rank > 1 else call.var(index) for index in range(1, 5)

@@ -54,9 +54,7 @@ def _max_pool(call: Call) -> MilVar | list[MilVar]:
     if any(dilation != 1 for dilation in window.dilations):
         return reduce(lambda a, b: mb.maximum(x=a, y=b), _taps(x, window, float("-inf")))
     pads = [amount for pair in _full_pads(window) for amount in pair]
-    return mb.max_pool(
-        x=x, kernel_sizes=list(window.kernel), strides=list(window.strides), pad_type="custom", pad=pads
-    )
+    return mb.max_pool(x=x, kernel_sizes=list(window.kernel), strides=list(window.strides), pad_type="custom", pad=pads)
 
 
 def _taps(x: MilVar, window: Window, fill: float) -> Iterator[MilVar]:
@@ -143,7 +141,9 @@ def _average_by_convolution(x: MilVar, window: Window, counted: bool) -> MilVar:
         dilations=list(window.dilations),
         groups=channels,
     )
-    counts = reduce(np.multiply.outer, [_counts(window, axis, x.shape[2 + axis], counted) for axis in range(x.rank - 2)])
+    counts = reduce(
+        np.multiply.outer, [_counts(window, axis, x.shape[2 + axis], counted) for axis in range(x.rank - 2)]
+    )
     return mb.real_div(x=sums, y=counts[None, None].astype(numpy_type(x)))
 
 

@@ -58,7 +58,9 @@ def _quantize(call: Call) -> MilVar:
 def _vector(call: Call, scale: Array) -> bool:
     """Whether there is one scale a channel (True) or one for all (False)."""
     if scale.ndim > 1 or (call.int("block_size", 0) and scale.ndim):
-        raise call.refuse("activations have no scale a block", "use one scale a tensor or a channel", attribute="block_size")
+        raise call.refuse(
+            "activations have no scale a block", "use one scale a tensor or a channel", attribute="block_size"
+        )
     return scale.ndim == 1 and scale.size > 1
 
 
@@ -105,14 +107,16 @@ def _constant(call: Call, data: Array, scale: Array, zero: Array | None) -> Boun
         raise _refuse_type(call, name)
     block = call.int("block_size", 0)
     if block or name in _NIBBLES:
-        return _blockwise(call, data, scale, zero, axis)
+        return _blockwise(data, scale, zero, axis)
     vector = scale.size > 1
     scale = scale.reshape(-1) if vector else scale.reshape(())
     shift = np.zeros(scale.shape, data.dtype) if zero is None else zero.reshape(scale.shape)
-    return mb.constexpr_affine_dequantize(quantized_data=data, zero_point=shift, scale=scale, axis=axis if vector else 0)
+    return mb.constexpr_affine_dequantize(
+        quantized_data=data, zero_point=shift, scale=scale, axis=axis if vector else 0
+    )
 
 
-def _blockwise(call: Call, data: Array, scale: Array, zero: Array | None, axis: int) -> MilVar:
+def _blockwise(data: Array, scale: Array, zero: Array | None, axis: int) -> MilVar:
     """One scale a block of rows along `axis`; a scale a channel or a tensor is a block of the whole other axes."""
     if scale.ndim <= 1:
         scale = _along(scale, axis, data.ndim) if scale.size > 1 else scale.reshape([1] * data.ndim)

@@ -13,7 +13,7 @@ A group that scans from the end shifts, or composes, the other way: no flip is m
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def _run(call: Call, delta: MilVar, first: int, last: int, groups: int, backward
 
 
 def _inputs(u: MilVar, batch: int, count: int, width: int, span: tuple[int, int], folded: list[int]) -> MilVar:
-    """u of these groups as [batch x groups, width, 1, L]; shared by all groups when it has one group's channels."""
+    """Inputs of these groups as [batch x groups, width, 1, L]; shared by all groups when it has one group's channels."""
     if u.shape[1] == width:
         shared = mb.reshape(x=u, shape=[batch, width, 1, u.shape[2]])
         if batch == 1 or count == 1:
@@ -158,7 +158,9 @@ def _compose(a: MilVar, x: MilVar, backward: bool) -> MilVar:
     # Neutral steps at the end of time in either direction: they leave every real step as it is.
     a, x = (
         mb.reshape(
-            x=mb.pad(x=t, pad=[0, short, 0, 0, 0, 0, 0, 0], mode="constant", constant_val=like(t, fill)) if short else t,
+            x=mb.pad(x=t, pad=[0, short, 0, 0, 0, 0, 0, 0], mode="constant", constant_val=like(t, fill))
+            if short
+            else t,
             shape=[rows, _RADIX, 1, rest],
         )
         for t, fill in ((a, 1.0), (x, 0.0))
@@ -180,7 +182,7 @@ def _serial(a: list[MilVar], x: list[MilVar], backward: bool) -> tuple[list[MilV
     """States and products of steps taken one after the other, in the order of time."""
     places = list(range(len(x)))[:: -1 if backward else 1]
     states, products = {places[0]: x[places[0]]}, {places[0]: a[places[0]]}
-    for before, here in zip(places, places[1:], strict=False):
+    for before, here in pairwise(places):
         states[here] = mb.add(x=mb.mul(x=a[here], y=states[before]), y=x[here])
         products[here] = mb.mul(x=products[before], y=a[here])
     in_order = range(len(x))

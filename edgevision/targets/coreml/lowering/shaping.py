@@ -40,7 +40,9 @@ def _identity(call: Call) -> Bound:
 def _dropout(call: Call) -> list[Bound]:
     training = call.known(2)
     if call.given(2) and (training is None or bool(training.reshape(()))):
-        raise call.refuse("dropout in training mode is random", "export the model in eval mode", attribute="training_mode")
+        raise call.refuse(
+            "dropout in training mode is random", "export the model in eval mode", attribute="training_mode"
+        )
     mask = np.ones(tuple(call.var(0).shape), np.bool_) if len(call.node.outputs) > 1 else None
     return [call.inputs[0], mask]
 
@@ -115,7 +117,9 @@ def _unsqueeze(call: Call) -> MilVar:
     axes = call.ints_from(1, "axes", "axes") or []
     rank = x.rank + len(axes)
     if rank > 5:
-        raise call.refuse(f"its output has rank {rank}, and ML programs have at most 5", "merge axes with Reshape first")
+        raise call.refuse(
+            f"its output has rank {rank}, and ML programs have at most 5", "merge axes with Reshape first"
+        )
     return mb.expand_dims(x=x, axes=sorted(axis % rank for axis in axes)) if axes else mb.identity(x=x)
 
 

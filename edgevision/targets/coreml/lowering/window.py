@@ -60,9 +60,7 @@ def window_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> Wind
     )
 
 
-def _pads(
-    call: Call, spatial: Sequence[int], extents: Sequence[int], strides: Sequence[int]
-) -> list[tuple[int, int]]:
+def _pads(call: Call, spatial: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
     rank, auto = len(spatial), call.text("auto_pad", "NOTSET")
     if auto == "VALID":
         return [(0, 0)] * rank
