@@ -47,9 +47,7 @@ def _work(request: dict[str, Any], report: Reporter) -> dict[str, Any]:
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         reason = failure_reason("\n".join(log.lines)) or "it returned no engine and gave no reason"
-        raise TargetError(
-            f"the {flavor.title} build", reason, "the log is kept beside the bundle; see docs/tensorrt.md"
-        )
+        raise TargetError(f"the {flavor.title} build", reason, "see docs/tensorrt.md")
     report.step("write")
     data = bytes(engine)
     _write(Path(request["engine"]), data)
@@ -125,7 +123,7 @@ def _check_plugins(trt: Any, network: Any, expected: Mapping[str, int]) -> None:
     if found != sum(expected.values()):
         wanted = ", ".join(f"{count} {name}" for name, count in expected.items())
         reason = f"the parsed network has {found} plugin layers, the graph has {wanted or 'no plugin nodes'}"
-        raise TargetError("plugins", reason, "report it, with the log")
+        raise TargetError("plugins", reason, "report it")
 
 
 def _configure(trt: Any, builder: Any, network: Any, request: Mapping[str, Any], report: Reporter) -> Any:

@@ -37,6 +37,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         )
 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return make
 
 
@@ -55,7 +56,9 @@ def test_an_abort_is_told_with_its_step_and_the_reason_from_the_log(worker) -> N
         run_worker(made, {})
     assert raised.value.thing == "the build, step `parse`"
     assert raised.value.reason == "the process was ended by SIGABRT: the axis is wrong"
-    assert str(made.log) in raised.value.mend
+    kept = Path(raised.value.mend.removeprefix("the log is kept: "))
+    assert "tensor.cpp:12" in kept.read_text(), "the log outlives the folder of the failed build"
+    kept.unlink()
 
 
 def test_a_hang_is_ended_by_the_timeout(worker) -> None:
