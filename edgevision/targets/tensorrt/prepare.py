@@ -63,6 +63,14 @@ class Prepared:
         """Plugin nodes by operator."""
         return dict(Counter(node.operator for node in self.nodes))
 
+    @property
+    def plugin_inputs(self) -> dict[str, int]:
+        """How many inputs the nodes of an operator have, for those operators whose nodes agree."""
+        counts: dict[str, set[int]] = {}
+        for node in self.nodes:
+            counts.setdefault(node.operator, set()).add(sum(shape is not None for shape in node.call.shapes))
+        return {operator: found.pop() for operator, found in counts.items() if len(found) == 1}
+
 
 def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch: int) -> Prepared:
     """Make the parser's graph of `source`, which is left as it is. `batch` is the size to choose bodies for."""

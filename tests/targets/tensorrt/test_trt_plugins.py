@@ -10,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from nets import needs_rtx, scan_net
+
 from edgevision.ops.operator import DOMAIN
 from edgevision.proof import worst_difference
 from edgevision.spec import Batch
@@ -17,7 +19,6 @@ from edgevision.targets.tensorrt import TensorRT
 from edgevision.targets.tensorrt.image import KernelImage
 from edgevision.targets.tensorrt.kernels import Kernels
 from edgevision.targets.tensorrt.prepare import prepare
-from nets import needs_rtx, scan_net
 
 
 def _run(model: ir.Model | Path, x: np.ndarray) -> list[np.ndarray]:
