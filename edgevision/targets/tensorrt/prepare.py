@@ -185,9 +185,10 @@ def _filled(model: ir.Model, node: ir.Node, index: int, neutral: float) -> ir.Va
     array = np.full(rates.shape[0], neutral, np.float32)
     name = f"{node.name}_input_{index}"
     value = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=ir.tensor(array, name=name)
+        name=name,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(ir.DataType.FLOAT),
+        const_value=ir.tensor(array, name=name),
     )
     model.graph.register_initializer(value)
     return value
-
-
