@@ -211,7 +211,7 @@ class _Casts:
                 node.replace_input_with(index, self.view(value, wanted))
         for value in node.outputs:
             if not kept and value.dtype == ir.DataType.FLOAT:
-                value.dtype = self.half
+                value.type = ir.TensorType(self.half)  # a new one: clones of a graph share the type objects
         return not kept
 
     def view(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:

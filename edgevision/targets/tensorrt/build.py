@@ -134,7 +134,9 @@ class TensorRT:
             for axis, dim in enumerate(value.shape):
                 if not isinstance(dim, int) and (axis > 0 or self.batch is None):
                     mend = "give --batch MIN:OPT:MAX" if axis == 0 else "export the model with this dimension fixed"
-                    raise GraphError(f"input {value.name}", f"its dimension {axis} ({dim}) is open and has no range", mend)
+                    raise GraphError(
+                        f"input {value.name}", f"its dimension {axis} ({dim}) is open and has no range", mend
+                    )
             batch = self.batch or Batch()
             rest = [int(dim) for dim in value.shape[1:] if isinstance(dim, int)]
             profile[value.name] = [[size, *rest] for size in (batch.least, batch.best, batch.most)]
@@ -162,9 +164,7 @@ class TensorRT:
             "default_capabilities": _DEFAULT_CAPABILITIES if flavor is FLAVORS["rtx"] else ["the GPU it was built on"],
         }
 
-    def _run(
-        self, flavor: Flavor, request: Mapping[str, object], folder: Path, on_progress: OnProgress | None
-    ) -> None:
+    def _run(self, flavor: Flavor, request: Mapping[str, object], folder: Path, on_progress: OnProgress | None) -> None:
         from edgevision.targets.tensorrt.build_log import failure_reason
         from edgevision.targets.tensorrt.process import Worker, run_worker
 

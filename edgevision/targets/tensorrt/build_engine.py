@@ -7,7 +7,6 @@ TensorRT 10 and 11: networks are strongly typed, so that every precision is the 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -45,7 +44,9 @@ def _work(request: dict[str, Any], report: Reporter) -> dict[str, Any]:
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         reason = failure_reason("\n".join(log.lines)) or "it returned no engine and gave no reason"
-        raise TargetError(f"the {flavor.title} build", reason, "the log is kept beside the bundle; see docs/tensorrt.md")
+        raise TargetError(
+            f"the {flavor.title} build", reason, "the log is kept beside the bundle; see docs/tensorrt.md"
+        )
     report.step("write")
     data = bytes(engine)
     _write(Path(request["engine"]), data)
@@ -184,7 +185,7 @@ def _tensor(tensor: Any) -> dict[str, Any]:
 def _write(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 if __name__ == "__main__":
