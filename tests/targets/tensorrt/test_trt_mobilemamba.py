@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     ("model", "precision", "plugins"),
-    [("mobilemamba_t2", "fp32", True), ("mobilemamba_t2", "fp16", True), ("mobilemamba_t2", "fp32", False)],
+    [("mobilemamba_t2", "fp32", True), ("mobilemamba_t2", "fp16", True), ("mobilemamba_t2", "bf16", False)],
 )
 def test_every_operator_of_mobilemamba_is_a_plugin_layer(
     model: str, precision: str, plugins: bool, tmp_path: Path
