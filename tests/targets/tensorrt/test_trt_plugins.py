@@ -61,6 +61,18 @@ def test_every_operator_is_a_plugin_layer_with_its_code(
 
 
 @needs_rtx
+def test_bfloat16_builds_with_transposed_convolutions_in_float32(scans: ir.Model, bundle: Path) -> None:
+    """TensorRT for RTX has none in bfloat16; the body of an inverse wavelet transform is one."""
+    TensorRT(plugins=False, precision="bf16", compute_capability="8.6").build(scans, bundle)
+    record = json.loads((bundle / "engine.json").read_text())
+    assert any("BFloat16" in layer["precision"] for layer in record["layers"])
+    given = ir.load(bundle / "model.trt.onnx")
+    back = [node for node in given.graph if node.op_type == "ConvTranspose"]
+    assert back
+    assert {node.outputs[0].dtype for node in back} == {ir.DataType.FLOAT}
+
+
+@needs_rtx
 def test_without_plugins_the_bodies_are_inlined_and_build(scans: ir.Model, bundle: Path) -> None:
     TensorRT(plugins=False, compute_capability="8.6").build(scans, bundle)
     record = json.loads((bundle / "engine.json").read_text())
