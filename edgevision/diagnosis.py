@@ -41,7 +41,7 @@ def _machine() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     versions = package_versions()
-    for name in ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy"):
+    for name in ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy"):
         found = versions.get(name)
         yield Finding(
             what=name,

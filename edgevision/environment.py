@@ -20,7 +20,6 @@ PACKAGES = (
     "onnx-ir",
     "onnxscript",
     "onnxruntime",
-    "onnxsim",
     "numpy",
     "timm",
     "coremltools",

@@ -63,6 +63,7 @@ class Artifact:
         path: the file or folder the runtime loads.
         runnable: whether this machine can run it; False gives the status `built, not run`.
         notes: what a reader of the manifest should know (one sentence each).
+        changes: what the build did to the graph, for the stage's record.
         proofs: evidence gathered while building.
         extra: files beside `path`, e.g. `engine.json`.
         graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
@@ -73,6 +74,7 @@ class Artifact:
     path: Path
     runnable: bool
     notes: Sequence[str] = ()
+    changes: Sequence[str] = ()
     proofs: Sequence[Proof] = ()
     extra: Sequence[Path] = ()
     graph: Path | None = None

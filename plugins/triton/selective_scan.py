@@ -15,7 +15,9 @@ __all__ = ["selective_scan"]
 
 
 @triton.jit
-def _follow(first_decay: tl.tensor, first_state: tl.tensor, decay: tl.tensor, state: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
+def _follow(
+    first_decay: tl.tensor, first_state: tl.tensor, decay: tl.tensor, state: tl.tensor
+) -> tuple[tl.tensor, tl.tensor]:
     return decay * first_decay, decay * first_state + state
 
 

@@ -37,6 +37,17 @@ struct Wavelet {
   bool shared_filters;
 };
 
+// Layer norm over channels of the sum over groups, gated.
+struct ChannelNorm {
+  const float* x;       // [batch, groups * channels, pixels]
+  const float* weight;  // [channels]
+  const float* bias;    // [channels]
+  const float* z;       // [batch, channels, pixels] or null: y *= z * sigmoid(z)
+  float* y;             // [batch, channels, pixels]
+  int64_t batch, groups, channels, pixels;
+  float epsilon;
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -45,6 +56,9 @@ struct Kernels {
   // A work item is one plane.
   void (*dwt)(const Wavelet&, int64_t item);
   void (*idwt)(const Wavelet&, int64_t item);
+  // A work item is some pixels of one batch entry.
+  int64_t (*channel_norm_items)(const ChannelNorm&);
+  void (*channel_norm)(const ChannelNorm&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

@@ -46,7 +46,7 @@ class ScanKernel {
       item.C = s.C + ((b * s.groups + group) * s.states + n) * s.length;
       item.first = n == 0;
       item.skips = s.D || !item.first;
-      item.D = item.first ? s.D + parameter : nullptr;
+      item.D = s.D && item.first ? s.D + parameter : nullptr;
       item.last = n + item.states == s.states;
       if (s.states == 1)
         Pass<V, true>::run(item);

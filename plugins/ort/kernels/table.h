@@ -1,6 +1,7 @@
 // Fills a Kernels table with one vector type's instances of the templates. Included once by each isa_*.cc.
 #pragma once
 
+#include "channel_norm.h"
 #include "selective_scan.h"
 #include "wavelet.h"
 
@@ -22,7 +23,8 @@ struct Table {
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
   static constexpr Kernels make(const char* name) {
-    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt, &exp, &softplus};
+    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt,
+            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &exp, &softplus};
   }
 };
 

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Call", "Dims", "ElementType", "Input", "Launch", "Plugin", "Specialisation", "block_for", "plugins", "power_of_two"]
+__all__ = [
+    "Call",
+    "Dims",
+    "ElementType",
+    "Input",
+    "Launch",
+    "Plugin",
+    "Specialisation",
+    "block_for",
+    "plugins",
+    "power_of_two",
+]
 
 ElementType = Literal["fp32", "fp16"]
 Dims = tuple[int | None, ...]

@@ -1,101 +1,40 @@
-"""ONNX Runtime: the portable graph as it is, our kernels for the custom operators where their library is at hand.
-
-Without the library (or with `plugins=False`) ONNX Runtime inlines the bodies that the graph carries: slower, equal.
-"""
+"""A session of ONNX Runtime on the CPU, with our kernels where their library is at hand."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from edgevision.errors import DataError, TargetError
-from edgevision.targets.target import Artifact, Precision, TargetEntry, TensorInfo, WhyNot
+from edgevision.targets.target import TensorInfo
 
 if TYPE_CHECKING:
     import numpy as np
-    import onnx_ir as ir
     import onnxruntime
     from numpy.typing import NDArray
 
     Array = NDArray[np.generic]
 
-__all__ = ["TARGET", "OnnxRuntime", "OrtRunner"]
-
-FILE = "model.onnx"
+__all__ = ["OrtRunner", "SessionSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnnxRuntime:
-    """ONNX Runtime on the CPU.
+class SessionSettings:
+    """How a session is opened; see `OnnxRuntime`, whose options these are."""
 
-    Attributes:
-        precision: of the graph; this target changes nothing in it.
-        plugins: use our kernel library; False takes the bodies alone.
-        threads: intra-op threads; 0 leaves it to ONNX Runtime (one per physical core).
-        optimize: let ONNX Runtime optimize the graph when it loads it.
-        profile_to: prefix of ONNX Runtime's own per-op trace; None traces nothing.
-    """
-
-    precision: Precision = "fp32"
-    plugins: bool = True
-    threads: int = 0
-    optimize: bool = True
-    profile_to: str | None = None
-
-    def why_not(self) -> WhyNot | None:
-        """None when onnxruntime is installed (it comes with edgevision)."""
-        if find_spec("onnxruntime") is None:
-            return WhyNot(reason="the package onnxruntime is not installed", mend="pip install onnxruntime")
-        return None
-
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
-        """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
-        import onnx_ir
-
-        path = folder / FILE
-        if not path.exists():
-            onnx_ir.save(model, path)
-        library, notes = self._library(model, folder)
-        with self.load(path):
-            pass
-        return Artifact(path=path, runnable=True, notes=notes, library=library)
-
-    def _library(self, model: ir.Model, folder: Path) -> tuple[Path | None, tuple[str, ...]]:
-        """A copy of the kernel library for whoever runs the bundle without us, or why there is none."""
-        if not (self.plugins and _custom_ops(model)):
-            return None, ()
-        from edgevision import native
-
-        missing = native.why_not()
-        source = native.library_path()
-        if missing is not None or source is None:
-            reason = f"{missing.reason} (mend: {missing.mend})" if missing else "there is no library"
-            return None, (f"kernels not used, the bodies serve instead: {reason}",)
-        copy = folder / source.name
-        shutil.copyfile(source, copy)
-        return copy, ()
-
-    def load(self, path: Path) -> OrtRunner:
-        """Open a session on one ONNX file.
-
-        Raises:
-            TargetError: onnxruntime is missing or refuses the file.
-        """
-        missing = self.why_not()
-        if missing is not None:
-            raise TargetError("ort", missing.reason, missing.mend)
-        return OrtRunner(path, self)
+    plugins: bool
+    threads: int
+    optimize: bool
+    profile_to: str | None
 
 
 class OrtRunner:
     """A session of ONNX Runtime."""
 
-    def __init__(self, path: Path, options: OnnxRuntime) -> None:
+    def __init__(self, path: Path, options: SessionSettings) -> None:
         import onnxruntime as ort
 
         settings = ort.SessionOptions()
@@ -157,12 +96,6 @@ def _register_kernels(settings: onnxruntime.SessionOptions) -> bool:
         raise TargetError(error.thing, error.reason, f"{error.mend}; or do without kernels: --no-plugins") from error
 
 
-def _custom_ops(model: ir.Model) -> bool:
-    from edgevision.ops.operator import DOMAIN
-
-    return any(node.domain == DOMAIN for node in model.graph.all_nodes())
-
-
 def _session_errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -181,12 +114,3 @@ def _info(tensor: Any) -> TensorInfo:
     dims = tuple(d if isinstance(d, int) else None for d in tensor.shape)
     dtype = tensor.type.removeprefix("tensor(").removesuffix(")")
     return TensorInfo(name=tensor.name, shape=dims, dtype={"float": "float32", "double": "float64"}.get(dtype, dtype))
-
-
-TARGET = TargetEntry(
-    name="ort",
-    summary="ONNX Runtime on the CPU, with our kernels",
-    create=OnnxRuntime,
-    package="onnxruntime",
-    precisions=("fp32",),
-)
