@@ -55,16 +55,6 @@ def test_export_names_its_folder_itself(edgevision: Command, tmp_path: Path, mon
     assert "verified" in ended.out
 
 
-def test_random_weights_are_said_out_loud(edgevision: Command, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    ended = edgevision("export", "--model", "cfsr", "--target", "onnx", "--out", out, "--json")
-    manifest = succeeded(ended)["manifest"]
-    assert manifest["model"]["weights"]["source"] == "random, seed 0"
-    assert any("random weights" in warning for warning in manifest["warnings"])
-    assert "random weights" in ended.err
-    assert "random" in (out / "README.md").read_text()
-
-
 def test_verify(edgevision: Command, scanner_bundle: Path) -> None:
     document = succeeded(edgevision("verify", scanner_bundle, "--json"))
     assert document["parity"]["status"] == "verified"
@@ -254,7 +244,19 @@ def test_help_and_version(edgevision: Command) -> None:
     import edgevision as package
 
     assert edgevision("--version").out.strip() == f"edgevision {package.__version__}"
-    commands = ["export", "reparam", "compile", "verify", "inspect", "run", "profile", "models", "ops", "targets", "doctor"]
+    commands = [
+        "export",
+        "reparam",
+        "compile",
+        "verify",
+        "inspect",
+        "run",
+        "profile",
+        "models",
+        "ops",
+        "targets",
+        "doctor",
+    ]
     shown = edgevision("--help")
     assert shown.code == 0 and all(command in shown.out for command in commands)
     for command in commands:
