@@ -50,7 +50,9 @@ def interpret(operator: str, call: Call, package: str) -> dict[str, float]:
     result = _run(operator, call, small, inputs, package)
     spread = float(np.asarray(reference, np.float64).std()) or 1.0
     if not np.isfinite(reference).all():
-        raise TargetError(f"the proof of {operator}", "its reference is not finite: the inputs are not fit", "report it")
+        raise TargetError(
+            f"the proof of {operator}", "its reference is not finite: the inputs are not fit", "report it"
+        )
     bound = max(BOUND, 2.0 * _plain_error(operator, small, inputs, reference))
     if call.types[0] == "fp16":
         bound += HALF * float(np.abs(reference).max()) / spread
