@@ -98,7 +98,8 @@ struct WaveletKernel {
       V::deinterleave(V::load(row + start), V::load(row + start + W), even, odd);
     } else if (start >= 0 && start < width && !wraps) {
       const int64_t rest = width - start;
-      V::deinterleave(V::load(row + start, rest), rest > W ? V::load(row + start + W, rest - W) : V::set(0.0f), even, odd);
+      V::deinterleave(V::load(row + start, rest), rest > W ? V::load(row + start + W, rest - W) : V::set(0.0f), even,
+                      odd);
     } else {
       alignas(64) float edge[2 * W];
       for (int64_t c = 0; c < 2 * W; ++c) {
