@@ -85,4 +85,5 @@ def _read_array(path: Path, shape: tuple[int | None, ...]) -> NDArray[np.float32
         raise DataError(str(path), f"it is {array.dtype} {array.shape}, the model takes float {wanted}", "reshape it")
     if not np.isfinite(array).all():
         raise DataError(str(path), "it has NaN or Inf", "clean the array first")
-    return array.astype(np.float32)
+    values: NDArray[np.float32] = array.astype(np.float32)
+    return values

@@ -111,7 +111,13 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
                 raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
         report("read")
         read = read_onnx(
-            spec.path, options.batch, options.input_size, _batches(options), options.seed, merged=options.merge
+            spec.path,
+            options.batch,
+            options.input_size,
+            _batches(options),
+            options.seed,
+            merged=options.merge,
+            report=report,
         )
         return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     from edgevision.stages.capture import CaptureOptions
@@ -126,8 +132,10 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
         model_args=options.model_args,
         input_size=options.input_size,
         seed=options.seed,
+        batch=max(_batches(options)),
     )
     loaded, record = load(spec, settings)
+    report("samples")
     samples = samples_of_module(loaded, _batches(options), options.seed)
     graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
@@ -162,6 +170,7 @@ def _finish(
         parity=verified.parity,
         inputs=_tensors(source.graph.model.graph.inputs),
         outputs=_tensors(source.graph.model.graph.outputs),
+        files={str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()},
         proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
@@ -244,6 +253,11 @@ def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
 
 
 def _stem(spec: ModelSpec) -> str:
+    """What a bundle is called by default; a name of timm's may have a slash in it."""
+    return _name(spec).replace("/", "-")
+
+
+def _name(spec: ModelSpec) -> str:
     match spec:
         case OnnxFile(path):
             return path.stem

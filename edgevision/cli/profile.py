@@ -41,16 +41,14 @@ def profile(
 def _write(out: Path, document: dict[str, Any]) -> None:
     import json
 
-    from edgevision.errors import OutputError
+    from edgevision.whole_file import whole_file
 
-    try:
-        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error
+    with whole_file(out) as staging:
+        staging.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _show(bundle: Path, document: dict[str, Any]) -> None:
-    from edgevision.cli.console import print_table
+    from edgevision.cli.console import print_facts, print_table
 
     latency = document["latency_ms"]
     low, high = latency["interval"]
@@ -61,17 +59,22 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("end to end", _end_to_end(document["end_to_end_ms"])),
         ("cold start", f"{document['cold_start_ms']:.0f} ms"),
         ("peak memory", f"{document['peak_memory_mib']:.0f} MiB"),
-        ("threads", document["threads"]),
+        ("threads", document["threads"] or "as the runtime chooses"),
+        ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
         ("parity here", f"{document['parity']['max_abs_over_std']:.1e} of std"),
     ]
-    print_table(f"{bundle} on {document['device']['cpu']}", ["", ""], rows)
+    print_facts(f"{bundle} on {document['device']['cpu']}", rows)
     if document["per_op"]:
         print_table(
             "per op type, one run",
             ["ms", "share", "count", "op"],
-            [(r["ms"], f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
+            [(f"{r['ms']:.3f}", f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
         )
+
+
+def _placement(document: dict[str, int] | None) -> str:
+    return "" if document is None else ", ".join(f"{n} nodes on {where}" for where, n in document.items())
 
 
 def _end_to_end(document: dict[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgevision.cli.console import print_table, stdout
+from edgevision.cli.console import print_facts, print_table, stdout
 from edgevision.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def show_export(done: Exported) -> None:
 def show_manifest(path: Path, manifest: Manifest) -> None:
     """Stages with their errors, what the graph and the artifact are, and the verdict."""
     rows = [
-        (r.name, f"{r.seconds:.1f}", _error(r.max_abs_over_std), "; ".join(n for n in r.notes)[:90])
+        (r.name, f"{r.seconds:.1f}", f"{r.proof_seconds:.1f}", _error(r.max_abs_over_std), "; ".join(r.notes))
         for r in manifest.stages
     ]
     model, target = manifest.model, manifest.target
     title = f"{model.variant} → {target['name']} ({target['precision']})"
-    print_table(title, ["stage", "seconds", "max err / std", "notes"], rows)
+    print_table(title, ["stage", "seconds", "of it proof", "max error / std", "notes"], rows)
     custom = ", ".join(f"{n}x {op}" for op, n in manifest.graph.custom_ops.items()) or "none"
     facts = [
         ("parameters", f"{model.params:,}"),
@@ -41,7 +41,7 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         ("parity", _verdict(manifest)),
         *_proofs(manifest),
     ]
-    print_table(str(path), ["", ""], facts)
+    print_facts(str(path), facts)
 
 
 def _proofs(manifest: Manifest) -> list[tuple[str, str]]:

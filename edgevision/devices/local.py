@@ -21,6 +21,7 @@ from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
 
 if TYPE_CHECKING:
+    from edgevision.devices.ort_trace import Trace
     from edgevision.stages.samples import Array, Samples
     from edgevision.targets.target import Runner, Target
 
@@ -62,22 +63,25 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         latency = summarize([_timed(lambda: runner(feed)) for _ in range(options.runs)])
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    end_to_end = _end_to_end(manifest, bundle, target, options)
+    after = machine_state()
     verdict, reasons = judge(latency)
+    traced = _trace(target, manifest, bundle, feed, options)
     return {
         "schema_version": 1,
         "bundle": {"model": manifest.model.variant, "target": manifest.target["name"], "graph": manifest.graph.sha256},
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
-        "environment": {"before": before, "after": machine_state()},
-        "threads": options.threads,
+        "environment": {"before": before, "after": after},
+        "threads": getattr(target, "threads", 1),
         "runs": options.runs,
         "latency_ms": as_json(latency),
-        "end_to_end_ms": _end_to_end(manifest, bundle, target, options),
+        "end_to_end_ms": end_to_end,
         "verdict": verdict,
         "reasons": list(reasons),
         "cold_start_ms": cold,
         "peak_memory_mib": round(peak, 1),
-        "per_op": _per_op(manifest, bundle, feed, options) if options.per_op else None,
-        "placement": {"CPUExecutionProvider": "all"},
+        "per_op": list(traced.per_op) if traced and options.per_op else None,
+        "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
     }
@@ -147,16 +151,17 @@ def _end_to_end(manifest: Manifest, bundle: Path, target: Target, options: Profi
     return {**as_json(latency), "what": "JPEG 640x480 decoded, preprocessed, run"}
 
 
-def _per_op(
-    manifest: Manifest, bundle: Path, feed: Mapping[str, Array], options: ProfileOptions
-) -> list[dict[str, Any]] | None:
-    """Milliseconds per run and op type, from the runtime's own trace; None where the runtime has none."""
-    if manifest.target["name"] not in ("ort", "onnx"):
+def _trace(
+    target: Target, manifest: Manifest, bundle: Path, feed: Mapping[str, Array], options: ProfileOptions
+) -> Trace | None:
+    """What the runtime's own trace tells; None where the runtime has none."""
+    if not hasattr(target, "profile_to"):
         return None
     import tempfile
 
-    from edgevision.devices.ort_trace import op_times
+    from edgevision.devices.ort_trace import trace
 
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        target = _target_for(manifest, options, profile_to=f"{folder}/trace")
-        return op_times(target, inside(bundle, manifest.artifact["path"]), feed, runs=max(10, options.runs // 5))
+        tracing = _target_for(manifest, options, profile_to=f"{folder}/trace")
+        runs = max(10, options.runs // 5) if options.per_op else 1
+        return trace(tracing, inside(bundle, manifest.artifact["path"]), feed, runs)

@@ -94,7 +94,7 @@ def _shaped(place: _Place) -> _Place:
 
 
 def _gate(place: _Place) -> tuple[ir.Value, ir.Node] | None:
-    """The gate z and the product, where the result is multiplied by z·sigmoid(z)."""
+    """Z and the product, where the result is multiplied by z·sigmoid(z)."""
     product = only_reader(place.value)
     if product is None or product.op_type != "Mul" or not is_standard(product):
         return None

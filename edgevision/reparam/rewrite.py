@@ -107,6 +107,7 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         node = ir.node(
             step.op_type, operands, dict(step.attributes), domain=step.domain, name=f"{step.op_type}_{result}"
         )
+        node.metadata_props.update(anchor.metadata_props)  # which module of the network it comes from
         node.outputs[0].name = result
         node.outputs[0].type = output.type
         node.outputs[0].shape = step.shape

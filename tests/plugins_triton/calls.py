@@ -39,9 +39,7 @@ def scan(
         (batch, inner, length) if gate else None,
     )
     attributes = {"delta_softplus": softplus, "reverse": reverse if any(reverse) else (0,)}
-    return "EvSelectiveScan", Call(
-        shapes=shapes, types=_types("EvSelectiveScan", shapes, data), attributes=attributes
-    )
+    return "EvSelectiveScan", Call(shapes=shapes, types=_types("EvSelectiveScan", shapes, data), attributes=attributes)
 
 
 def dwt(

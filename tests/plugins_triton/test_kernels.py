@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from calls import dwt, idwt, scan
+
 from edgevision.cache import Cache
 from edgevision.errors import GraphError
 from edgevision.targets.tensorrt.kernels import Kernels

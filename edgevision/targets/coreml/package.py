@@ -78,6 +78,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
             compute_precision=_compute_precision(options.precision),
             classifier_config=classifier,
             skip_model_load=True,
+            pass_pipeline=_passes(),
         )
     result.user_defined_metadata.update(options.metadata)
     return result
@@ -89,6 +90,18 @@ def _compute_precision(precision: str) -> Any:
     if precision == "fp32":
         return ct.precision.FLOAT32
     return ct.transform.FP16ComputePrecision(op_selector=computes_in_fp16)
+
+
+def _passes() -> Any:
+    """The passes of coremltools, without the one that turns `x g + b` into a batch norm of variance 1.
+
+    It keeps the default epsilon of 1e-5, so the result is `g` times 5e-6 off.
+    """
+    import coremltools as ct
+
+    pipeline = ct.PassPipeline.DEFAULT
+    pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
+    return pipeline
 
 
 def _image_input(model: ir.Model) -> tuple[str, list[int]]:

@@ -46,6 +46,7 @@ class OrtRunner:
         if options.profile_to is not None:
             settings.enable_profiling = True
             settings.profile_file_prefix = options.profile_to
+        self._name = path.name
         self.kernels = options.plugins and _register_kernels(settings)
         try:
             self.session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
@@ -64,7 +65,15 @@ class OrtRunner:
                 names = ", ".join(i.name for i in self.inputs)
                 raise DataError("inputs", f"the model has {len(self.inputs)}", f"pass a dict with {names}")
             feeds = {self.inputs[0].name: feeds}
-        return list(self.session.run(None, dict(feeds)))
+        try:
+            return list(self.session.run(None, dict(feeds)))
+        except _session_errors() as error:
+            reason = str(error).strip().splitlines()[0]
+            if "allocate memory" in reason or "bad_alloc" in reason:
+                raise MemoryError(reason) from error
+            raise TargetError(
+                self._name, f"ONNX Runtime fails to run it ({reason})", "check the inputs' shapes; see docs/errors.md"
+            ) from error
 
     def close(self) -> None:
         del self.session
@@ -81,7 +90,10 @@ class OrtRunner:
 def _register_kernels(settings: onnxruntime.SessionOptions) -> bool:
     from edgevision import native
 
-    return native.register(settings)
+    try:
+        return native.register(settings)
+    except TargetError as error:
+        raise TargetError(error.thing, error.reason, f"{error.mend}; or do without kernels: --no-plugins") from error
 
 
 def _session_errors() -> tuple[type[Exception], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,6 +157,7 @@ class TensorRT:
             "record": str(folder / RECORD),
             "images": {key: str(file) for key, file in images.items()},
             "plugins": prepared.counts,
+            "plugin_inputs": prepared.plugin_inputs,
             "precision": self.precision,
             "profile": profile,
             "compute_capabilities": capabilities,
@@ -175,11 +175,7 @@ class TensorRT:
             timeout=self.timeout,
             explain=failure_reason,
         )
-        try:
-            run_worker(worker, request, on_progress)
-        except (GraphError, TargetError):
-            _keep_log(folder / LOG)
-            raise
+        run_worker(worker, request, on_progress)
 
 
 def _save(model: ir.Model, path: Path) -> None:
@@ -188,14 +184,3 @@ def _save(model: ir.Model, path: Path) -> None:
 
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if size > (1 << 31) - (1 << 24) else None)
-
-
-def _keep_log(log: Path) -> None:
-    """The bundle of a failed build is taken away: the log moves to where the error says it is."""
-    if log.is_file():
-        shutil.copyfile(log, kept_log())
-
-
-def kept_log() -> Path:
-    """Where the log of the last failed build is kept."""
-    return Path(tempfile.gettempdir()) / "edgevision-tensorrt-build.log"

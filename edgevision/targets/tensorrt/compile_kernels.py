@@ -65,7 +65,7 @@ def _compile(specialisation: Specialisation, package: str, architecture: int) ->
         compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     except (triton.TritonError, RuntimeError, ValueError) as error:
         reason = f"Triton could not compile it for sm_{architecture}: {str(error).strip().splitlines()[-1]}"
-        raise TargetError(f"kernel {specialisation.kernel}", reason, "report it, with the log") from error
+        raise TargetError(f"kernel {specialisation.kernel}", reason, "report it") from error
     if compiled.metadata.global_scratch_size or compiled.metadata.profile_scratch_size:
         reason = "it wants scratch memory, which a launch does not give it"
         raise TargetError(f"kernel {specialisation.kernel}", reason, "use a Triton of which this was tried (3.9)")
@@ -83,7 +83,7 @@ def _assemble(ptx: str, architecture: int) -> bytes:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip() or "it gave no reason").splitlines()[0]
-            raise TargetError(f"kernel for sm_{architecture}", f"ptxas refuses it: {said}", "report it, with the log")
+            raise TargetError(f"kernel for sm_{architecture}", f"ptxas refuses it: {said}", "report it")
         return code.read_bytes()
 
 

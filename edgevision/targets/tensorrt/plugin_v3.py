@@ -22,16 +22,17 @@ FIELD = "kernel"
 VERSION = "1"
 
 
-def register(trt: Any, images: Mapping[str, bytes]) -> list[Any]:
+def register(trt: Any, images: Mapping[str, bytes], without: frozenset[str] = frozenset()) -> list[Any]:
     """Register a creator per operator; keep the result, which TensorRT only borrows.
 
     Args:
         trt: the flavor's module.
         images: encoded kernel images by specialisation key; empty when engines are only loaded.
+        without: operators that something else is registered for.
     """
     registry = trt.get_plugin_registry()
     maker: Any = type("OperatorCreator", (_Creator, trt.IPluginCreatorV3One), {})
-    creators = [maker(trt, plugin, images) for plugin in plugins().values()]
+    creators = [maker(trt, plugin, images) for name, plugin in plugins().items() if name not in without]
     for creator in creators:
         if not registry.register_creator(creator, DOMAIN):
             raise TargetError(f"plugin {creator.name}", "TensorRT did not take its creator", "see the build's log")

@@ -17,7 +17,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError
-from edgevision.ops.operator import Operator, Signature
+from edgevision.ops.operator import DOMAIN, Operator, Signature
 from edgevision.passes.attach_bodies import attach_bodies, custom_nodes, signature_of
 from edgevision.passes.cast_precision import CastPrecision
 from edgevision.passes.dft_as_matmul import dft_as_matmul
@@ -63,10 +63,20 @@ class Prepared:
         """Plugin nodes by operator."""
         return dict(Counter(node.operator for node in self.nodes))
 
+    @property
+    def plugin_inputs(self) -> dict[str, int]:
+        """How many inputs the nodes of an operator have, for those operators whose nodes agree."""
+        counts: dict[str, set[int]] = {}
+        for node in self.nodes:
+            counts.setdefault(node.operator, set()).add(sum(shape is not None for shape in node.call.shapes))
+        return {operator: found.pop() for operator, found in counts.items() if len(found) == 1}
+
 
 def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch: int) -> Prepared:
     """Make the parser's graph of `source`, which is left as it is. `batch` is the size to choose bodies for."""
     model = source.clone()
+    if precision == "bf16":
+        _raise_opset(model)
     notes = [f"{d.where[0]} stays a DFT: {d.reason}" for d in dft_as_matmul(model).declined]
     _know_shapes(model)
     refused = _refused(model) if use_plugins else {}
@@ -92,6 +102,16 @@ def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch:
     common_passes.RemoveUnusedNodesPass()(model)
     nodes = [_plugin_node(node, operator) for node, operator in custom_nodes(model)]
     return Prepared(model=model, nodes=tuple(nodes), notes=tuple(notes))
+
+
+def _raise_opset(model: ir.Model) -> None:
+    """The converter inlines every function it meets, so that the bodies go first; they are written anew afterwards."""
+    from onnxscript import version_converter
+
+    if model.opset_imports.get("", _BF16_OPSET) < _BF16_OPSET:
+        for key in [key for key in model.functions if key[0] == DOMAIN]:
+            del model.functions[key]
+        version_converter.convert_version(model, _BF16_OPSET)
 
 
 def _know_shapes(model: ir.Model) -> None:
@@ -159,10 +179,6 @@ def _cast(model: ir.Model, precision: Precision, by_plugin: object) -> None:
             for name, plugin in plugins().items()
             if name not in inlined
         }
-    elif model.opset_imports.get("", _BF16_OPSET) < _BF16_OPSET:
-        from onnxscript import version_converter
-
-        version_converter.convert_version(model, _BF16_OPSET)
     CastPrecision(to="fp16" if precision == "fp16" else "bf16", parameters=parameters)(model)
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import onnx_ir as ir
 import pytest
+
 from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES
 from edgevision.passes.attach_bodies import attach_bodies
 

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from nets import Net, conv_net, scan_net
+
 from edgevision.errors import GraphError
 from edgevision.targets.tensorrt.admission import admit, check_file
 from edgevision.targets.tensorrt.flavor import FLAVORS
-from nets import Net, conv_net, scan_net
 
 RTX = FLAVORS["rtx"]
 
@@ -34,7 +35,9 @@ def _single(op: str, *more: np.ndarray, domain: str = "", **attributes: object) 
 def _function(domain: str, name: str) -> ir.Function:
     x = ir.Value(name="x")
     node = ir.node("Abs", [x])
-    return ir.Function(domain, name, graph=ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 20}), attributes=[])
+    return ir.Function(
+        domain, name, graph=ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 20}), attributes=[]
+    )
 
 
 def _with_functions(*names: tuple[str, str]) -> ir.Model:

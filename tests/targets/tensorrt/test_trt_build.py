@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+from nets import Net, conv_net, needs_rtx
+
 from edgevision.errors import GraphError, TargetError
 from edgevision.spec import Batch
 from edgevision.targets.tensorrt import TensorRT
-from nets import Net, conv_net, needs_rtx
 
 pytestmark = needs_rtx
 
@@ -33,7 +34,9 @@ def test_two_builds_are_byte_identical_and_the_record_describes_them(plain: ir.M
         assert any(what.startswith("build: ") for what in heard), "the builder's progress is passed on"
         assert {p.name for p in artifact.extra} == {"engine.json", "model.trt.onnx", "build.log"}
         assert all(p.is_file() for p in artifact.extra)
-        assert sorted(p.name for p in folder.iterdir()) == sorted([artifact.path.name, *(p.name for p in artifact.extra)])
+        assert sorted(p.name for p in folder.iterdir()) == sorted(
+            [artifact.path.name, *(p.name for p in artifact.extra)]
+        )
     assert hashes[0] == hashes[1]
     record = _record(tmp_path / "second")
     assert record["engine"]["sha256"] == hashes[0]
@@ -47,6 +50,7 @@ def test_two_builds_are_byte_identical_and_the_record_describes_them(plain: ir.M
     assert any(node.startswith("Conv") for node in nodes), "a layer names the ONNX node it came from"
     assert record["memory_bytes"]["weights"] > 0
     assert record["plugins"] == {}
+    assert record["quick_plugins"] == []
 
 
 def test_an_open_batch_becomes_an_optimization_profile(bundle: Path) -> None:
@@ -86,6 +90,17 @@ def test_a_dft_is_rewritten_before_the_parser_sees_it(bundle: Path) -> None:
     y = net.op("DFT", net.input("x", 1, 8, 6, 1), None, net.constant(np.array(1, np.int64)), onesided=1)
     TensorRT(compute_capability="8.6").build(net.done(y), bundle)
     assert _record(bundle)["outputs"][0]["shape"] == [1, 5, 6, 2]
+
+
+def test_a_file_nobody_here_wrote_builds(bundle: Path) -> None:
+    path = Path(__file__).resolve().parents[4] / "shared" / "data" / "cfsr" / "CFSRx2.onnx"
+    if not path.is_file():
+        pytest.skip("the published CFSR graph is not here")
+    model = ir.load(path)
+    for value in model.graph.inputs:
+        value.shape = ir.Shape([1, 3, 48, 40])
+    TensorRT(compute_capability="8.6", precision="fp16").build(model, bundle)
+    assert _record(bundle)["outputs"][0]["shape"][1:] == [3, 96, 80]
 
 
 def test_what_the_builder_cannot_compile_is_said_with_its_reason(plain: ir.Model, bundle: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import onnx_ir as ir
 import pytest
+from nets import needs_rtx
+
 from edgevision.errors import TargetError, UsageError
 from edgevision.targets.target import WhyNot
 from edgevision.targets.tensorrt import TARGET, TensorRT
 from edgevision.targets.tensorrt import flavor as module
 from edgevision.targets.tensorrt.flavor import FLAVORS, check_capabilities, choose
-from nets import needs_rtx
 
 
 @pytest.mark.parametrize(

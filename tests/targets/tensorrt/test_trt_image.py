@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from edgevision.errors import TargetError
 from edgevision.targets.tensorrt.image import Binary, KernelImage
 from edgevision.targets.tensorrt.plugins.plugin import Specialisation
@@ -14,7 +15,8 @@ SPECIALISATION = Specialisation(
 
 def _image() -> KernelImage:
     cubins = [
-        Binary(architecture=a, portable=False, shared=a, code=f"cubin{a}".encode()) for a in (75, 80, 86, 87, 89, 90, 120)
+        Binary(architecture=a, portable=False, shared=a, code=f"cubin{a}".encode())
+        for a in (75, 80, 86, 87, 89, 90, 120)
     ]
     ptx = Binary(architecture=80, portable=True, shared=7, code=b"ptx\0")
     return KernelImage(specialisation=SPECIALISATION, entry="dwt", binaries=(*cubins, ptx))

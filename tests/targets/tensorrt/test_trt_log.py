@@ -12,7 +12,7 @@ Name: scan_1, LayerType: custom_layer, Inputs: [ {X}, {X}], Constants: [], Outpu
 Name: conv, LayerType: correlation, Inputs: [ {Y}], Constants: [ {X}], Outputs: [ {Y}], TacticName: t, StreamId: 0, Metadata: [ONNX Layer: a][ONNX Layer: b]
 
 I/O Tensors:
- Name: x, IOMode: Input"""  # noqa: E501, W291
+ Name: x, IOMode: Input"""  # noqa: W291
 
 
 def test_layers_have_types_and_the_nodes_they_came_from() -> None:

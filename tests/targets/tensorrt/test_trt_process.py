@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from edgevision.errors import GraphError, TargetError
 from edgevision.targets.tensorrt.build_log import failure_reason
 from edgevision.targets.tensorrt.process import Worker, run_worker
@@ -36,6 +37,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         )
 
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return make
 
 
@@ -54,7 +56,9 @@ def test_an_abort_is_told_with_its_step_and_the_reason_from_the_log(worker) -> N
         run_worker(made, {})
     assert raised.value.thing == "the build, step `parse`"
     assert raised.value.reason == "the process was ended by SIGABRT: the axis is wrong"
-    assert str(made.log) in raised.value.mend
+    kept = Path(raised.value.mend.removeprefix("the log is kept: "))
+    assert "tensor.cpp:12" in kept.read_text(), "the log outlives the folder of the failed build"
+    kept.unlink()
 
 
 def test_a_hang_is_ended_by_the_timeout(worker) -> None:
@@ -64,7 +68,9 @@ def test_a_hang_is_ended_by_the_timeout(worker) -> None:
 
 
 def test_a_kill_from_outside_is_survived(worker, tmp_path: Path) -> None:
-    made = worker(f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)')
+    made = worker(
+        f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)'
+    )
 
     def kill(what: str, part: float) -> None:
         if what == "build":
@@ -90,7 +96,9 @@ def test_an_exception_is_told_with_its_exit_code(worker) -> None:
 
 
 def test_an_interrupted_parent_leaves_no_child_behind(worker, tmp_path: Path) -> None:
-    made = worker(f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)')
+    made = worker(
+        f'open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))\nreport.step("build")\ntime.sleep(600)'
+    )
 
     def interrupt(what: str, part: float) -> None:
         if what == "build":

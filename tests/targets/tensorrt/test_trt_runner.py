@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from edgevision.errors import TargetError
 from edgevision.targets.tensorrt import TensorRT, driver
 from edgevision.targets.tensorrt import flavor as flavors

@@ -225,6 +225,13 @@ def _pad(op: Arguments) -> Tensor:
     return x
 
 
+@computes("crop")
+def _crop(op: Arguments) -> Tensor:
+    (top, bottom), (left, right) = op.ints("crop_height"), op.ints("crop_width")
+    x = op.tensor("x")
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+
 @computes("one_hot")
 def _one_hot(op: Arguments) -> Tensor:
     indices, size, axis = op.tensor("indices"), op.int("one_hot_vector_size", 1), op.int("axis", -1)

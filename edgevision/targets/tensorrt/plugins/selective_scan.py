@@ -117,7 +117,7 @@ def _draw(call: Call, random: np.random.Generator) -> list[NDArray[np.float32] |
     if not call.attributes["delta_softplus"]:
         # Without softplus a step must be positive as it is, or the state grows without bound.
         steps = np.exp(steps - 1.0)
-        drawn[BIAS] = np.abs(drawn[BIAS]) if call.has(BIAS) else None
+        drawn[BIAS] = np.abs(normal(BIAS)) if call.has(BIAS) else None
     drawn[DELTA] = steps
     if call.has(D):
         drawn[D] = np.float32(0.1) * normal(D)
