@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from edgevision.pipeline import ExportOptions, export_bundle
 from nets import needs_rtx
+
+from edgevision.pipeline import ExportOptions, export_bundle
 
 pytestmark = [
     needs_rtx,

@@ -188,10 +188,8 @@ def _reverse_sequence(call: Call) -> MilVar:
 @lowers("EyeLike")
 def _eye_like(call: Call) -> MilVar:
     x = call.var(0)
-    dtype = np.float32 if "dtype" not in call.attributes else None
-    if dtype is None:
-        import onnx_ir as ir
+    import onnx_ir as ir
 
-        dtype = ir.DataType(call.int("dtype", 1)).numpy()
+    dtype = ir.DataType(call.int("dtype", ir.DataType.FLOAT.value)).numpy()
     eye = np.eye(x.shape[0], x.shape[1], k=call.int("k", 0)).astype(dtype)
     return broadcast_to(materialise(eye, call.what), eye.shape)
