@@ -79,6 +79,7 @@ _REASONS = {
     errno.EROFS: ("it is on a read-only file system", _CHOOSE),
     errno.ENOSPC: ("the disk is full", _FREE),
     errno.EDQUOT: ("the disk quota is used up", _FREE),
+    errno.ENOENT: ("a folder on its path is missing and cannot be made", _CHOOSE),
     errno.ENOTDIR: ("a part of its path is a file", _CHOOSE),
     errno.EEXIST: ("a part of its path is a file", _CHOOSE),
     errno.ENAMETOOLONG: ("its name is too long", _CHOOSE),

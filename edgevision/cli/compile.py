@@ -52,7 +52,7 @@ def compile_file(
         model=str(file),
         target=target,
         precision=parse_precision(precision),
-        input_size=parse_input_size(input_size) if input_size else None,
+        input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
         target_options=given(

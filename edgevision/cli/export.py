@@ -59,7 +59,7 @@ def export(
         weights_key=weights_key,
         model_args=parse_model_args(model_arg),
         precision=parse_precision(precision),
-        input_size=parse_input_size(input_size) if input_size else None,
+        input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
         target_options=given(

@@ -69,9 +69,7 @@ def read_convolution(node: ir.Node | None) -> Convolution | None:
     weight = weight_array(filters)
     given = node.inputs[2] if len(node.inputs) > 2 else None
     bias = np.zeros(len(weight)) if given is None else weight_array(given)
-    return Convolution(
-        node=node, x=node.inputs[0], weight=weight, bias=bias, group=node.attributes.get_int("group", 1)
-    )
+    return Convolution(node=node, x=node.inputs[0], weight=weight, bias=bias, group=node.attributes.get_int("group", 1))
 
 
 def produced_by(value: ir.Value | None, op_type: str) -> ir.Node | None:

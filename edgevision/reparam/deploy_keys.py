@@ -77,6 +77,7 @@ def _captured(name: str, module: nn.Module, merged: ir.Model) -> ir.Model:
     from edgevision.stages.capture import CaptureOptions, capture
     from edgevision.stages.create import InputSpec
     from edgevision.stages.load import Loaded
+    from edgevision.stages.samples import samples_of_module
 
     inputs = [
         InputSpec(name=value.name or "x", shape=tuple(d for d in tuple(value.shape or ())[1:] if isinstance(d, int)))
@@ -94,7 +95,7 @@ def _captured(name: str, module: nn.Module, merged: ir.Model) -> ir.Model:
     loaded = Loaded(
         module=module, info=info, inputs=tuple(inputs), digest=digest, identity=info.variant, cacheable=False
     )
-    return capture(loaded, CaptureOptions())[0]
+    return capture(loaded, CaptureOptions(), samples_of_module(loaded, [1], seed=0))[0]
 
 
 def _neutralised(state: Mapping[str, Array], graph: ir.Model) -> dict[str, Array]:

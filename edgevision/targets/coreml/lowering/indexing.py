@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from edgevision.targets.coreml.lowering.dtypes import like, materialise
+from edgevision.targets.coreml.lowering.dtypes import constant, like, materialise
 from edgevision.targets.coreml.lowering.shaping import broadcast_to, through_int32
 from edgevision.targets.coreml.lowering.table import Array, Call, MilVar, lowers
 
@@ -158,15 +158,15 @@ def _scatter_elements(call: Call) -> MilVar:
 @lowers("OneHot")
 def _one_hot(call: Call) -> MilVar:
     depth = int(call.const(1, "depth").reshape(-1)[0])
-    low, high = call.const(2, "values").reshape(-1)
+    low, high = constant(call.const(2, "values"), call.what).reshape(-1)
     indices = _from_front(call, 0, depth)
     rank = indices.rank + 1
     return mb.one_hot(
         indices=mb.cast(x=indices, dtype="int32"),
         one_hot_vector_size=depth,
         axis=call.axis("axis", -1, rank),
-        on_value=np.int32(high) if np.issubdtype(high.dtype, np.integer) else high,
-        off_value=np.int32(low) if np.issubdtype(low.dtype, np.integer) else low,
+        on_value=high,
+        off_value=low,
     )
 
 

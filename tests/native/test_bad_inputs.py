@@ -1,0 +1,145 @@
+"""What the kernels refuse, with the message a user sees, and what they must not refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from kernel_node import INPUTS, feeds, model, run, session
+from numpy.typing import NDArray
+
+from edgevision.ops.operator import AttributeValue
+
+Array = NDArray[np.float32]
+pytestmark = pytest.mark.usefixtures("registered")
+
+
+def floats(*shape: int) -> Array:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def scan_inputs(Bt: int = 1, K: int = 2, Dg: int = 3, N: int = 2, L: int = 5) -> list[Array]:
+    sizes: Sequence[tuple[int, ...]] = (
+        (Bt, K * Dg, L), (Bt, K * Dg, L), (K * Dg, N), (Bt, K, N, L), (Bt, K, N, L), (K * Dg,), (K * Dg,), (Bt, K * Dg, L)
+    )  # fmt: skip
+    inputs = [floats(*size) for size in sizes]
+    inputs[2] = -np.abs(inputs[2])
+    return inputs
+
+
+def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
+    with pytest.raises(Exception, match=op) as caught:
+        run(op, inputs, attributes)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_scan_input_of_the_wrong_shape_is_named(index: int) -> None:
+    inputs = scan_inputs()
+    name = INPUTS["EvSelectiveScan"][index]
+    longer = [*inputs]
+    longer[index] = np.concatenate([inputs[index]] * 2, axis=-1)
+    # A and delta set the sizes that the others are held to, so the complaint may be about one of those.
+    expected = {"A": ("'B'", "'A'"), "delta": ("'B'", "'delta'")}.get(name, (f"'{name}'",))
+    assert any(part in refusal("EvSelectiveScan", longer) for part in expected)
+    flat = [*inputs]
+    flat[index] = inputs[index][None]
+    message = refusal("EvSelectiveScan", flat)
+    assert f"'{name}' has rank {inputs[index].ndim + 1}" in message
+    assert "must be [" in message
+
+
+def test_groups_and_directions_must_fit() -> None:
+    inputs = scan_inputs(K=2, Dg=3)
+    five = [t[:, :5] if t.ndim == 3 else t[:5] if t.shape[0] == 6 else t for t in inputs]
+    assert "has 2 groups, which do not divide the 5 rows" in refusal("EvSelectiveScan", five)
+    assert "has 3 flags for 2 groups" in refusal("EvSelectiveScan", inputs, reverse=(0, 1, 0))
+    assert "may only hold 0 and 1" in refusal("EvSelectiveScan", inputs, reverse=(0, 2))
+
+
+def test_wavelets_say_what_does_not_fit() -> None:
+    x, y, taps = floats(1, 3, 4, 4), floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)
+    assert "'x' has rank 3" in refusal("EvDWT", [x[0], taps])
+    assert "'filters' has shape [8, 1, 2, 2]" in refusal("EvDWT", [x, floats(8, 1, 2, 2)])
+    assert "3 taps; their number must be even" in refusal("EvDWT", [x, floats(4, 1, 3, 3)])
+    assert "'mode' is 'symmetric'; it must be" in refusal("EvDWT", [x, taps], mode="symmetric")
+    assert "'x' has an empty image" in refusal("EvDWT", [floats(1, 3, 0, 4), taps])
+    assert "has 3 bands" in refusal("EvIDWT", [y[:, :, :3], taps])
+    assert "nothing would be left" in refusal("EvIDWT", [y, floats(4, 1, 6, 6)])
+    assert "'crop' has 3 values" in refusal("EvIDWT", [y, taps], crop=(0, 0, 0))
+    assert "'crop' may not be negative" in refusal("EvIDWT", [y, taps], crop=(-1, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
+@pytest.mark.parametrize("op", INPUTS)
+def test_only_float32_is_taken(op: str, dtype: type[np.generic]) -> None:
+    inputs = scan_inputs() if op == "EvSelectiveScan" else [floats(1, 3, 4, 4), floats(4, 1, 2, 2)]
+    with pytest.raises(Exception, match=rf"Type Error: Type 'tensor\(.*' of input parameter .* of operator \({op}\)"):
+        run(op, [t.astype(dtype) for t in inputs], {})
+
+
+@pytest.mark.parametrize("empty", ["Bt", "Dg", "L"])
+def test_a_scan_over_nothing_is_nothing(empty: str) -> None:
+    inputs = scan_inputs(**{empty: 0})
+    assert run("EvSelectiveScan", inputs, {"delta_softplus": 1}).shape == inputs[1].shape
+
+
+def test_a_scan_without_states_is_its_skip_connection() -> None:
+    inputs = scan_inputs(N=0)[:6]
+    np.testing.assert_allclose(run("EvSelectiveScan", inputs, {}), inputs[5][:, None] * inputs[0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_reach_the_output(bad: float) -> None:
+    """From the step they enter on, in their channel only."""
+    inputs = scan_inputs(K=1, Dg=40, N=1, L=70)
+    clean = run("EvSelectiveScan", inputs, {"delta_softplus": 1})
+    inputs[0][0, 17, 33] = bad
+    y = run("EvSelectiveScan", inputs, {"delta_softplus": 1})
+    assert not np.isfinite(y[0, 17, 33:]).any()
+    clean[0, 17, 33:] = y[0, 17, 33:]
+    np.testing.assert_array_equal(y, clean)
+    x = floats(1, 1, 6, 6)
+    x[0, 0, 2, 3] = bad
+    touched = ~np.isfinite(run("EvDWT", [x, floats(4, 1, 2, 2)], {})[0, 0])
+    assert touched[:, 1, 1].all()
+    assert touched.sum() == 4
+
+
+def test_an_optional_input_may_be_left_out_in_the_middle() -> None:
+    inputs = scan_inputs()
+    without = run("EvSelectiveScan", [*inputs[:5], None, None, inputs[7]], {})
+    zeros = [*inputs[:5], np.zeros_like(inputs[5]), np.zeros_like(inputs[6]), inputs[7]]
+    np.testing.assert_array_equal(without, run("EvSelectiveScan", zeros, {}))
+
+
+def test_concurrent_sessions_do_not_meet() -> None:
+    """Four sessions with two threads each, and one session called from four threads."""
+    inputs = scan_inputs(K=2, Dg=96, N=4, L=200)
+    attributes: dict[str, AttributeValue] = {"reverse": (0, 1), "delta_softplus": 1}
+    serialized, given = model("EvSelectiveScan", inputs, attributes), feeds("EvSelectiveScan", inputs)
+    wanted = session(serialized).run(None, given)[0]
+    assert np.isfinite(wanted).all()
+    sessions = [session(serialized, threads=2) for _ in range(4)]
+
+    def same(opened: onnxruntime.InferenceSession) -> bool:
+        return all(np.array_equal(opened.run(None, given)[0], wanted) for _ in range(10))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(same, sessions))
+        assert all(pool.map(same, [sessions[0]] * 4))
+
+
+def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice is made once a process, so here only the package's own check can be seen."""
+    from edgevision import native
+
+    monkeypatch.setattr(native, "simd", lambda: None)
+    monkeypatch.setenv("EDGEVISION_SIMD", "mmx")
+    missing = native.why_not()
+    assert missing is not None
+    assert "EDGEVISION_SIMD is 'mmx'" in missing.reason

@@ -1,0 +1,120 @@
+"""Every kernel, in every instruction set this machine has, against the operators' float64 references."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pywt
+from conftest import ROOT, SIMDS
+from kernel_node import feeds, model
+from numpy.typing import NDArray
+from scan_cases import VARIANTS, Inputs, inputs_of, reference, sequential, tolerance
+
+from edgevision import native
+from edgevision.ops.dwt import OPERATOR as DWT
+from edgevision.ops.idwt import OPERATOR as IDWT
+from edgevision.ops.operator import AttributeValue
+from edgevision.proof import difference
+
+# Channels of a group, states, length, batch: lone and partial vectors, partial tiles, several tiles, many states.
+SCANS = ((1, 1, 1, 1), (17, 1, 9, 2), (40, 1, 144, 1), (21, 3, 37, 2), (33, 16, 65, 1), (8, 70, 20, 1), (5, 129, 3, 1))
+WAVELETS = ("haar", "db2", "db3", "sym4")
+SIZES = ((1, 1), (2, 3), (7, 9), (12, 12), (40, 37), (66, 70))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    op: str
+    inputs: Inputs
+    attributes: dict[str, AttributeValue]
+    wanted: NDArray[np.float64]
+    tolerance: float
+
+
+def _scans() -> dict[str, Case]:
+    found = {}
+    for v, (channels, N, L, Bt) in product(VARIANTS, SCANS):
+        inputs = inputs_of(v, channels=channels, N=N, L=L, Bt=Bt, seed=L)
+        wanted = reference(inputs, v.attributes)
+        found[f"scan-{VARIANTS.index(v)}-{v.kind}-{channels}-{N}-{L}"] = Case(
+            op="EvSelectiveScan",
+            inputs=inputs,
+            attributes=v.attributes,
+            wanted=wanted,
+            tolerance=tolerance(inputs, v.attributes, wanted),
+        )
+    return found
+
+
+def _filters(wavelet: str, synthesis: bool, channels: int) -> NDArray[np.float32]:
+    w = pywt.Wavelet(wavelet)
+    low, high = (w.rec_lo, w.rec_hi) if synthesis else (w.dec_lo[::-1], w.dec_hi[::-1])
+    four = np.stack([np.outer(r, c) for r, c in ((low, low), (high, low), (low, high), (high, high))])[:, None]
+    return np.tile(four, (channels, 1, 1, 1)).astype(np.float32)
+
+
+def _wavelets() -> dict[str, Case]:
+    found = {}
+    rng = np.random.default_rng(3)
+    for wavelet, mode, size, bank in product(WAVELETS, ("zero", "periodization"), SIZES, (1, 3)):
+        x = rng.standard_normal((2, 3, *size)).astype(np.float32)
+        attributes: dict[str, AttributeValue] = {"mode": mode}
+        forward = [x, _filters(wavelet, False, bank)]
+        y = DWT.reference(forward, attributes)[0]
+        backward = [y.astype(np.float32), _filters(wavelet, True, bank)]
+        crop: dict[str, AttributeValue] = {**attributes, "crop": (size[0] % 2, size[1] % 2)}
+        name = f"{wavelet}-{mode}-{size[0]}-{size[1]}-{bank}"
+        for op, operator, inputs, given in (("EvDWT", DWT, forward, attributes), ("EvIDWT", IDWT, backward, crop)):
+            wanted = np.asarray(operator.reference(inputs, operator.attribute_values(given))[0], np.float64)
+            found[f"{op}-{name}"] = Case(op=op, inputs=[*inputs], attributes=given, wanted=wanted, tolerance=1e-5)
+    return found
+
+
+@cache
+def cases() -> dict[str, Case]:
+    return {**_scans(), **_wavelets()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("nodes")
+    for name, case in cases().items():
+        (path / f"{name}.onnx").write_bytes(model(case.op, case.inputs, case.attributes))
+        np.savez(path / f"{name}.npz", allow_pickle=False, **feeds(case.op, case.inputs))
+    return path
+
+
+@pytest.mark.parametrize("simd", SIMDS)
+def test_every_kernel_is_its_reference(simd: str, simds: tuple[str, ...], library: Path, folder: Path) -> None:
+    if simd not in simds:
+        pytest.skip(f"this machine has no {simd} (test_driver.py emulates NEON where qemu is installed)")
+    environment = {**os.environ, "EDGEVISION_SIMD": simd, native.VARIABLE: str(library), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(Path(__file__).with_name("run_nodes.py")), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == simd
+    wrong = {}
+    for name, case in cases().items():
+        output = np.load(folder / f"{name}.out.npy")
+        (folder / f"{name}.out.npy").unlink()
+        distance = difference(case.wanted, output).max_abs_over_std
+        if not distance <= case.tolerance:
+            wrong[name] = (distance, case.tolerance)
+    assert not wrong
+
+
+def test_the_cases_see_the_recurrence() -> None:
+    """Without its memory the scan is far outside the tolerance wherever there are several steps."""
+    for name, case in cases().items():
+        if case.op != "EvSelectiveScan" or case.wanted.shape[2] == 1:
+            continue
+        forgetful = sequential(case.inputs, case.attributes, recur=False)
+        assert difference(case.wanted, forgetful).max_abs_over_std >= 10 * case.tolerance, name
