@@ -78,11 +78,11 @@ def _percentile(histogram: Histogram, whole: Range, *, symmetric: bool) -> Range
     values: Floats = unsorted[order]
     share = np.cumsum(np.append(counts, histogram.zeros)[order]) / histogram.total
     if symmetric:
-        reach = min(float(values[np.searchsorted(share, KEPT)]), whole.high)
+        reach = min(float(values[int(np.searchsorted(share, KEPT))]), whole.high)
         return Range(low=-reach, high=reach)
     tail = (1 - KEPT) / 2
-    low = float(values[np.searchsorted(share, tail)])
-    high = float(values[min(np.searchsorted(share, 1 - tail), len(order) - 1)])
+    low = float(values[int(np.searchsorted(share, tail))])
+    high = float(values[min(int(np.searchsorted(share, 1 - tail)), len(order) - 1)])
     return Range(low=min(max(low, whole.low), 0.0), high=max(min(high, whole.high), 0.0))
 
 

@@ -39,7 +39,7 @@ class Histogram:
     @property
     def centres(self) -> NDArray[np.float64]:
         """Middles of the bins."""
-        return (self._first + np.arange(len(self._counts)) + 0.5) * self.width
+        return np.asarray((self._first + np.arange(len(self._counts)) + 0.5) * self.width, np.float64)
 
     @property
     def total(self) -> int:
