@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import onnx_ir as ir
 
@@ -15,48 +16,68 @@ from edgevision.calibration.source import Source
 from edgevision.hashing import model_sha256
 from edgevision.quantize.observe import observe
 
-__all__ = ["calibrate"]
+__all__ = ["CalibrationSet", "calibrate"]
 
 FILE = "ranges.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSet:
+    """An examined source, how many of its images are used, and the rule that makes ranges of them."""
+
+    source: Source
+    examined: Examined
+    method: Method
+    limit: int | None
 
 
 def calibrate(
     model: ir.Model,
     tensors: Sequence[str],
-    source: Source,
-    examined: Examined,
-    method: Method,
+    data: CalibrationSet,
     *,
     symmetric: bool,
-    limit: int | None,
     cache: Cache,
     report: Callable[[str], None],
 ) -> dict[str, Range]:
-    """The range of each tensor of `model` over the examined images of `source`."""
-    inputs: Mapping[str, Any] = {
-        "graph": model_sha256(model),
-        "data": examined.sha256,
-        "tensors": sorted(tensors),
-        "method": method,
-        "symmetric": symmetric,
-    }
-    key = stage_key("calibrate", inputs)
+    """The range of each tensor of `model` over the calibration set."""
+    key = stage_key(
+        "calibrate",
+        {
+            "graph": model_sha256(model),
+            "data": data.examined.sha256,
+            "tensors": sorted(tensors),
+            "method": data.method,
+            "symmetric": symmetric,
+        },
+    )
     kept = cache.get(key)
     if kept is not None:
-        try:
-            rows = json.loads((kept / FILE).read_text(encoding="utf-8"))
-            return {name: Range(low=low, high=high) for name, (low, high) in rows.items()}
-        except (OSError, ValueError, TypeError):
-            cache.drop(key)
-    every = max(1, examined.images // 10)
+        ranges = _read(kept / FILE)
+        if ranges is not None:
+            return ranges
+        cache.drop(key)
+    every = max(1, data.examined.images // 10)
     histograms = observe(
         model,
         tensors,
-        source,
-        limit,
-        lambda seen: report(f"calibrate {seen}/{examined.images}") if seen % every == 0 else None,
+        data.source,
+        data.limit,
+        lambda seen: report(f"calibrate {seen}/{data.examined.images}") if seen % every == 0 else None,
     )
-    ranges = {name: calibrated(h, method, symmetric=symmetric) for name, h in histograms.items()}
-    document = json.dumps({name: (r.low, r.high) for name, r in ranges.items()})
-    cache.put(key, lambda folder: (folder / FILE).write_text(document, encoding="utf-8") and None)
+    ranges = {name: calibrated(h, data.method, symmetric=symmetric) for name, h in histograms.items()}
+    cache.put(key, lambda folder: _write(folder / FILE, ranges))
     return ranges
+
+
+def _write(path: Path, ranges: dict[str, Range]) -> None:
+    path.write_text(json.dumps({name: (r.low, r.high) for name, r in ranges.items()}), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Range] | None:
+    """Ranges kept earlier; None when the file is damaged, or went while we looked."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Range(low=low, high=high) for name, (low, high) in rows.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None

@@ -108,7 +108,7 @@ def _why_float(node: ir.Node, scheme: Scheme, exclude: Collection[str]) -> str:
             return scheme.stays_float.get("depthwise", "it is depthwise")
     elif len(shape) != 2 or node.attributes.get_float("alpha", 1.0) != 1 or node.attributes.get_float("beta", 1.0) != 1:
         return "its weight is not a plain matrix"
-    if node.op_type == "Gemm" and node.attributes.get_int("transA", 0):
+    if node.op_type == "Gemm" and node.attributes.get_int("transA", 0) != 0:
         return "its input is transposed"
     if min(shape[:2]) < scheme.least_channels and not (node.op_type == "Conv" and shape[1] == 1):
         return f"fewer than {scheme.least_channels} channels"

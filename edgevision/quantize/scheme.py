@@ -61,6 +61,7 @@ class Scheme:
         depthwise: quantize convolutions with one input channel per group.
         conv_dimensions: spatial dimensions of the convolutions that are quantized.
         least_channels: linear operators with fewer channels, in or out, stay float.
+        placements: what may stay float besides, one list per placement worth racing; the first leaves nothing out.
         stays_float: operator (or kind of it) -> why it is not quantized, with the measurement that says so.
     """
 
@@ -77,6 +78,7 @@ class Scheme:
     depthwise: bool
     conv_dimensions: tuple[int, ...]
     least_channels: int
+    placements: tuple[tuple[str, ...], ...]
     stays_float: Mapping[str, str]
 
 
@@ -107,5 +109,6 @@ def find_scheme(name: str, target: str) -> Scheme:
 
 def _scheme(name: str, table: Mapping[str, Any]) -> Scheme:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    values["placements"] = tuple(map(tuple, table["placements"]))
     parts = {"activations": Activations(**table["activations"]), "weights": WeightForm(**table["weights"])}
     return Scheme(**{"name": name, **values, **parts})
