@@ -115,5 +115,5 @@ TARGET = TargetEntry(
     summary="ONNX Runtime on the CPU, with our kernels",
     create=OnnxRuntime,
     package="onnxruntime",
-    precisions=("fp32",),
+    precisions=("fp32", "int8"),
 )
