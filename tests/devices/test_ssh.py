@@ -17,12 +17,6 @@ from edgevision.devices.ssh import SshTransport
 from edgevision.errors import DeviceError
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
-        yield running
-
-
 def transport(server: Sshd, **more: str) -> SshTransport:
     return SshTransport(host="127.0.0.1", port=server.port, config=str(server.config), **more)
 
