@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevision.cli.options import BundleArg, Json, Out, ThreadCount
+
+if TYPE_CHECKING:
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.stages.timing import Report
 
 __all__ = ["register"]
 
 
 def profile(
     bundle: BundleArg,
-    device: Annotated[str, typer.Option("--device", help="local")] = "local",
+    device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
@@ -24,18 +28,36 @@ def profile(
     """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
     from edgevision.cli.console import print_json, progress
     from edgevision.devices.local import ProfileOptions, profile_local
-    from edgevision.errors import UsageError
 
-    if device != "local":
-        raise UsageError(f"--device {device}", "there is no such device", "local is the one there is")
+    options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
     with progress("profile") as report:
-        document = profile_local(bundle, ProfileOptions(threads=threads, runs=runs, per_op=per_op), report=report)
+        if device == "local":
+            document = profile_local(bundle, options, report=report)
+        else:
+            document = _on_device(bundle, device, options, out, report)
     if out is not None:
         _write(out, document)
     if json:
         print_json(document)
     else:
         _show(bundle, document)
+
+
+def _on_device(bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report) -> dict[str, Any]:
+    """As `profile_device`; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.named import find_device
+    from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
+    from edgevision.errors import UsageError
+
+    named = find_device(device)
+    if options.per_op:
+        raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
+    try:
+        return profile_device(bundle, named, options, report=report)
+    except HalfMeasuredError as lost:
+        if out is not None:
+            _write(out, dict(lost.document))
+        raise
 
 
 def _write(out: Path, document: dict[str, Any]) -> None:

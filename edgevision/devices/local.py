@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgevision.stages.samples import Array, Samples
     from edgevision.targets.target import Runner, Target
 
-__all__ = ["ProfileOptions", "profile_local"]
+__all__ = ["ProfileOptions", "bundle_facts", "profile_local"]
 
 #: Warming up ends here even when the runs have not settled.
 LONGEST_WARMUP_SECONDS = 10.0
@@ -69,7 +69,7 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
     traced = _trace(target, manifest, bundle, feed, options)
     return {
         "schema_version": 1,
-        "bundle": {"model": manifest.model.variant, "target": manifest.target["name"], "graph": manifest.graph.sha256},
+        "bundle": bundle_facts(manifest),
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
         "environment": {"before": before, "after": after},
         "threads": getattr(target, "threads", 1),
@@ -84,6 +84,16 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+    }
+
+
+def bundle_facts(manifest: Manifest) -> dict[str, Any]:
+    """What a profile says of the bundle it measured; the graph's hash is what joins the two in a report."""
+    return {
+        "model": manifest.model.variant,
+        "target": manifest.target["name"],
+        "precision": manifest.target.get("precision"),
+        "graph": manifest.graph.sha256,
     }
 
 
