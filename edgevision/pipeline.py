@@ -179,7 +179,7 @@ def _finish(
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     report("compile")
-    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
+    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
     verified = verify_artifact(artifact, target, source.samples, TOLERANCES[precision])
     source.samples.write_first(folder / SAMPLE)

@@ -16,7 +16,7 @@ from workspace import Command, leftovers
 import edgevision as ev
 from edgevision.errors import GraphError, TargetError
 from edgevision.targets.onnxruntime import OnnxRuntime, OrtRunner
-from edgevision.targets.target import Proof
+from edgevision.targets.target import OnProgress, Proof
 
 reparam = importlib.import_module("edgevision.reparam")
 tidy = importlib.import_module("edgevision.passes.tidy")
@@ -97,9 +97,9 @@ def not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle whose runtime is not here, with the proof its target did have."""
     real = OnnxRuntime.build
 
-    def build(self: OnnxRuntime, model: ir.Model, folder: Path) -> Any:
+    def build(self: OnnxRuntime, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Any:
         proof = Proof(what="kernels interpreted", against="PyTorch", samples=2, max_abs_over_std=1e-6)
-        return replace(real(self, model, folder), runnable=False, proofs=(proof,))
+        return replace(real(self, model, folder, on_progress), runnable=False, proofs=(proof,))
 
     monkeypatch.setattr(OnnxRuntime, "build", build)
     return ev.export("tiny:classifier", target="ort", out=tmp_path / "out")

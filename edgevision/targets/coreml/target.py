@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgevision.errors import TargetError, UsageError
-from edgevision.targets.target import Artifact, Precision, Runner, WhyNot
+from edgevision.targets.target import Artifact, OnProgress, Precision, Runner, WhyNot
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -55,7 +55,7 @@ class CoreML:
             return WhyNot(reason="coremltools is not installed", mend="pip install 'edgevision[coreml]'")
         return None
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write `model.mlpackage` into `folder`, with a proof from the evaluator.
 
         Raises:
