@@ -44,7 +44,10 @@ def ops(json: Json = False) -> None:
         listed = [{"name": o.name, "torch_op": o.torch_op, "bodies": list(o.bodies)} for o in operators().values()]
         print_json({"operators": listed, "kernels": kernels})
         return
-    rows = [(o.name, o.torch_op or "fused by passes", ", ".join(o.bodies), kernels or "none, bodies serve") for o in operators().values()]
+    rows = [
+        (o.name, o.torch_op or "fused by passes", ", ".join(o.bodies), kernels or "none, bodies serve")
+        for o in operators().values()
+    ]
     print_table("custom operators (domain edgevision, version 1)", ["name", "torch op", "bodies", "CPU kernel"], rows)
 
 

@@ -69,9 +69,7 @@ def read_convolution(node: ir.Node | None) -> Convolution | None:
     weight = weight_array(filters)
     given = node.inputs[2] if len(node.inputs) > 2 else None
     bias = np.zeros(len(weight)) if given is None else weight_array(given)
-    return Convolution(
-        node=node, x=node.inputs[0], weight=weight, bias=bias, group=node.attributes.get_int("group", 1)
-    )
+    return Convolution(node=node, x=node.inputs[0], weight=weight, bias=bias, group=node.attributes.get_int("group", 1))
 
 
 def produced_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
@@ -82,5 +80,5 @@ def produced_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
 
 def only_reader(value: ir.Value) -> ir.Node | None:
     """The one node that reads `value`, None where there are several or where it leaves the graph."""
-    uses = value.uses()
+    uses = tuple(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None

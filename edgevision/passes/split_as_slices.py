@@ -24,9 +24,7 @@ def split_as_slices(model: ir.Model) -> PassResult:
         if sizes is None:
             continue
         made = _replace(model.graph, node, sizes)
-        applied.append(
-            Application(where=(label(node),), equation="split_as_slices", nodes_before=1, nodes_after=made)
-        )
+        applied.append(Application(where=(label(node),), equation="split_as_slices", nodes_before=1, nodes_after=made))
     return PassResult(model=model, applied=tuple(applied))
 
 

@@ -62,6 +62,8 @@ def compile_graph(model: ir.Model, graph_path: Path, target: Target, folder: Pat
     watch = Stopwatch("compile")
     artifact = target.build(model, folder)
     record = watch.record(
-        inputs=[file_sha256(graph_path)], outputs=[tree_sha256(artifact.path)], notes=(*artifact.notes, *artifact.changes)
+        inputs=[file_sha256(graph_path)],
+        outputs=[tree_sha256(artifact.path)],
+        notes=(*artifact.notes, *artifact.changes),
     )
     return artifact, record

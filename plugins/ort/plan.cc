@@ -85,7 +85,8 @@ Wavelet plan_dwt(const Shape& x, const Shape& filters, Mode mode, Shape& out) {
 Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t bottom, int64_t right, Shape& out) {
   const Checker check("EvIDWT");
   check.rank("x", x, 5, "[batch, channels, 4, rows, columns]");
-  if (x[2] != 4) check.fail("x", "has " + std::to_string(x[2]) + " bands in shape " + to_string(x) + "; it must have 4");
+  if (x[2] != 4)
+    check.fail("x", "has " + std::to_string(x[2]) + " bands in shape " + to_string(x) + "; it must have 4");
   Wavelet w = with_filters(check, filters, x[0], x[1], mode);
   w.rows = x[3];
   w.columns = x[4];

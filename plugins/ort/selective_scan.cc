@@ -21,9 +21,9 @@ struct SelectiveScan {
     constexpr const char* kNames[kInputs] = {"u", "delta", "A", "B", "C", "D", "delta_bias", "z"};
     Input in[kInputs];
     for (size_t i = 0; i < kInputs; ++i) in[i] = read_input(context, i, kName, kNames[i]);
-    Scan scan = plan_scan({in[0].shape, in[1].shape, in[2].shape, in[3].shape, in[4].shape, in[5].shape, in[6].shape,
-                           in[7].shape},
-                          reverse_.data(), reverse_.size(), softplus_);
+    Scan scan = plan_scan(
+        {in[0].shape, in[1].shape, in[2].shape, in[3].shape, in[4].shape, in[5].shape, in[6].shape, in[7].shape},
+        reverse_.data(), reverse_.size(), softplus_);
     scan.u = in[0].data;
     scan.delta = in[1].data;
     scan.A = in[2].data;
@@ -34,12 +34,12 @@ struct SelectiveScan {
     scan.z = in[7].data;
     scan.y = make_output(context, in[1].shape);
     const int64_t items = kernels()->scan_items(scan);
-    const double elements = static_cast<double>(scan.batch * scan.groups * scan.channels) * static_cast<double>(scan.length);
+    const double elements =
+        static_cast<double>(scan.batch * scan.groups * scan.channels) * static_cast<double>(scan.length);
     const double nanoseconds = elements * (1.0 + 0.4 * static_cast<double>(scan.states));
-    parallel_for(context, items, nanoseconds, &scan,
-                 [](void* user, size_t item) {
-                   kernels()->scan(*static_cast<const Scan*>(user), static_cast<int64_t>(item));
-                 });
+    parallel_for(context, items, nanoseconds, &scan, [](void* user, size_t item) {
+      kernels()->scan(*static_cast<const Scan*>(user), static_cast<int64_t>(item));
+    });
   }
 
   bool softplus_;

@@ -81,7 +81,8 @@ double check_function(const char* name, void (*kernel)(const float*, float*, int
     const double wanted = exact(static_cast<double>(x[i]));
     const float rounded = static_cast<float>(wanted);
     const auto where = [&] { return std::string(name) + "(" + std::to_string(x[i]) + ") = " + std::to_string(y[i]); };
-    if (std::isnan(wanted) ? !std::isnan(y[i]) : std::isinf(rounded) ? y[i] != rounded : !std::isfinite(y[i])) fail(where());
+    if (std::isnan(wanted) ? !std::isnan(y[i]) : std::isinf(rounded) ? y[i] != rounded : !std::isfinite(y[i]))
+      fail(where());
     if (!std::isfinite(rounded)) continue;
     const double error = std::fabs(static_cast<double>(y[i]) - wanted), denormal = 1.5e-45;
     if (error > denormal && error > 1e-6 * std::fabs(wanted)) fail(where() + ", wanted " + std::to_string(wanted));
@@ -151,7 +152,8 @@ std::vector<double> plain_scan(const Scan& s) {
 
 void fuzz_scan(Random& random) {
   const int64_t batch = random.pick(0, 2), K = random.pick(1, 3), Dg = random.pick(0, 40);
-  const int64_t N = random.pick(0, 3) ? random.pick(0, 20) : random.pick(1, 150), L = random.pick(0, 5) ? random.pick(0, 90) : 1;
+  const int64_t N = random.pick(0, 3) ? random.pick(0, 20) : random.pick(1, 150),
+                L = random.pick(0, 5) ? random.pick(0, 90) : 1;
   const bool shared = random.pick(0, 1), skip = random.pick(0, 1), bias = random.pick(0, 1), gate = random.pick(0, 1);
   ScanShapes shapes;
   shapes.u = {batch, shared ? Dg : K * Dg, L};
@@ -198,15 +200,16 @@ int64_t sample(const Wavelet& w, int64_t i, int64_t m, int64_t size, int64_t out
 }
 
 void fuzz_wavelet(Random& random, bool inverse) {
-  const int64_t batch = random.pick(0, 2), channels = random.pick(0, 3), taps = 2 * (random.pick(0, 1) ? 1 : random.pick(1, 5));
+  const int64_t batch = random.pick(0, 2), channels = random.pick(0, 3),
+                taps = 2 * (random.pick(0, 1) ? 1 : random.pick(1, 5));
   const Mode mode = random.pick(0, 1) ? Mode::kZero : Mode::kPeriodization;
   const int64_t rows = random.pick(1, 40) + (inverse ? taps : 0), columns = random.pick(1, 40) + (inverse ? taps : 0);
   const bool shared = random.pick(0, 1);
   const Shape filters{shared ? 4 : 4 * channels, 1, taps, taps};
   Shape out;
-  Wavelet w = inverse ? plan_idwt({batch, channels, 4, rows, columns}, filters, mode, random.pick(0, 1),
-                                  random.pick(0, 1), out)
-                      : plan_dwt({batch, channels, rows, columns}, filters, mode, out);
+  Wavelet w =
+      inverse ? plan_idwt({batch, channels, 4, rows, columns}, filters, mode, random.pick(0, 1), random.pick(0, 1), out)
+              : plan_dwt({batch, channels, rows, columns}, filters, mode, out);
   const int64_t image = w.height * w.width, bands = 4 * w.rows * w.columns;
   Buffer in(static_cast<size_t>(w.planes * (inverse ? bands : image)), static_cast<size_t>(random.pick(0, 3)));
   Buffer result(static_cast<size_t>(w.planes * (inverse ? image : bands)), static_cast<size_t>(random.pick(0, 3)));
@@ -222,7 +225,8 @@ void fuzz_wavelet(Random& random, bool inverse) {
         for (int64_t j = 0; j < w.columns; ++j)
           for (int64_t m = 0; m < taps; ++m)
             for (int64_t n = 0; n < taps; ++n) {
-              const int64_t full_h = mode == Mode::kZero ? 2 * w.rows : INT64_MAX, full_w = mode == Mode::kZero ? 2 * w.columns : INT64_MAX;
+              const int64_t full_h = mode == Mode::kZero ? 2 * w.rows : INT64_MAX,
+                            full_w = mode == Mode::kZero ? 2 * w.columns : INT64_MAX;
               const int64_t r = sample(w, i, m, inverse ? full_h : w.height, w.rows);
               const int64_t c = sample(w, j, n, inverse ? full_w : w.width, w.columns);
               if (r < 0 || c < 0 || (inverse && (r >= w.height || c >= w.width))) continue;

@@ -12,6 +12,8 @@ import pytest
 from kernel_node import INPUTS, feeds, model, run, session
 from numpy.typing import NDArray
 
+from edgevision.ops.operator import AttributeValue
+
 Array = NDArray[np.float32]
 pytestmark = pytest.mark.usefixtures("registered")
 
@@ -118,7 +120,7 @@ def test_an_optional_input_may_be_left_out_in_the_middle() -> None:
 def test_concurrent_sessions_do_not_meet() -> None:
     """Four sessions with two threads each, and one session called from four threads."""
     inputs = scan_inputs(K=2, Dg=96, N=4, L=200)
-    attributes = {"reverse": (0, 1), "delta_softplus": 1}
+    attributes: dict[str, AttributeValue] = {"reverse": (0, 1), "delta_softplus": 1}
     serialized, given = model("EvSelectiveScan", inputs, attributes), feeds("EvSelectiveScan", inputs)
     wanted = session(serialized).run(None, given)[0]
     assert np.isfinite(wanted).all()

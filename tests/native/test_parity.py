@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import pywt
 from conftest import ROOT, SIMDS
-from kernel_node import Arrays, feeds, model
+from kernel_node import feeds, model
 from numpy.typing import NDArray
-from scan_cases import VARIANTS, inputs_of, reference, sequential, tolerance
+from scan_cases import VARIANTS, Inputs, inputs_of, reference, sequential, tolerance
 
 from edgevision import native
 from edgevision.ops.dwt import OPERATOR as DWT
@@ -33,7 +33,7 @@ SIZES = ((1, 1), (2, 3), (7, 9), (12, 12), (40, 37), (66, 70))
 @dataclass(frozen=True, kw_only=True)
 class Case:
     op: str
-    inputs: Arrays
+    inputs: Inputs
     attributes: dict[str, AttributeValue]
     wanted: NDArray[np.float64]
     tolerance: float
@@ -66,14 +66,15 @@ def _wavelets() -> dict[str, Case]:
     rng = np.random.default_rng(3)
     for wavelet, mode, size, bank in product(WAVELETS, ("zero", "periodization"), SIZES, (1, 3)):
         x = rng.standard_normal((2, 3, *size)).astype(np.float32)
-        forward, attributes = [x, _filters(wavelet, False, bank)], {"mode": mode}
+        attributes: dict[str, AttributeValue] = {"mode": mode}
+        forward = [x, _filters(wavelet, False, bank)]
         y = DWT.reference(forward, attributes)[0]
         backward = [y.astype(np.float32), _filters(wavelet, True, bank)]
-        crop = {**attributes, "crop": (size[0] % 2, size[1] % 2)}
+        crop: dict[str, AttributeValue] = {**attributes, "crop": (size[0] % 2, size[1] % 2)}
         name = f"{wavelet}-{mode}-{size[0]}-{size[1]}-{bank}"
         for op, operator, inputs, given in (("EvDWT", DWT, forward, attributes), ("EvIDWT", IDWT, backward, crop)):
             wanted = np.asarray(operator.reference(inputs, operator.attribute_values(given))[0], np.float64)
-            found[f"{op}-{name}"] = Case(op=op, inputs=inputs, attributes=given, wanted=wanted, tolerance=1e-5)
+            found[f"{op}-{name}"] = Case(op=op, inputs=[*inputs], attributes=given, wanted=wanted, tolerance=1e-5)
     return found
 
 
@@ -87,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("nodes")
     for name, case in cases().items():
         (path / f"{name}.onnx").write_bytes(model(case.op, case.inputs, case.attributes))
-        np.savez(path / f"{name}.npz", **feeds(case.op, case.inputs))
+        np.savez(path / f"{name}.npz", allow_pickle=False, **feeds(case.op, case.inputs))
     return path
 
 
@@ -115,5 +116,5 @@ def test_the_cases_see_the_recurrence() -> None:
     for name, case in cases().items():
         if case.op != "EvSelectiveScan" or case.wanted.shape[2] == 1:
             continue
-        forgetful = sequential(list(case.inputs), case.attributes, recur=False)
+        forgetful = sequential(case.inputs, case.attributes, recur=False)
         assert difference(case.wanted, forgetful).max_abs_over_std >= 10 * case.tolerance, name

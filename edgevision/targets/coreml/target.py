@@ -72,7 +72,7 @@ class CoreML:
 
     def load(self, path: Path) -> Runner:
         """Open a package with Core ML; TargetError away from a Mac."""
-        if sys.platform != "darwin":
+        if not _on_a_mac():
             raise TargetError(
                 str(path),
                 "Core ML runs on Apple's systems only",
@@ -88,3 +88,8 @@ class CoreML:
             raise UsageError("input_sizes", "an image input has one size here", "leave out the image or the sizes")
         if self.precision not in ("fp16", "fp32"):
             raise UsageError(f"--precision {self.precision}", "Core ML computes in fp16 or fp32", "use one of them")
+
+
+def _on_a_mac() -> bool:
+    # A function, because a type checker on Linux would call what follows a plain comparison unreachable.
+    return sys.platform == "darwin"

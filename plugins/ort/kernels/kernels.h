@@ -1,15 +1,16 @@
 // The arithmetic of the operators, apart from ONNX Runtime: plain pointers and sizes in, plain loops inside.
 //
 // Each instruction set compiles the same templates into one table of functions (isa_*.cc); `kernels()` picks the table
-// once, at the first call. Nothing here allocates, throws or knows about threads: a caller runs independent work items in
-// any order on any thread.
+// once, at the first call. Nothing here allocates, throws or knows about threads: a caller runs independent work items
+// in any order on any thread.
 #pragma once
 
 #include <cstdint>
 
 namespace edgevision {
 
-// y[b, k, d, t] = sum_n C[b,k,n,t] h[b,k,d,n,t] + D[k,d] u ;  h_t = exp(dt A) h_{t-1} + dt B_t u_t ;  dt = delta + bias.
+// y[b, k, d, t] = sum_n C[b,k,n,t] h[b,k,d,n,t] + D[k,d] u ;  h_t = exp(dt A) h_{t-1} + dt B_t u_t ;  dt = delta +
+// bias.
 struct Scan {
   const float* u;           // [batch, groups * channels, length], or [batch, channels, length] when shared_u
   const float* delta;       // [batch, groups * channels, length]

@@ -2,10 +2,10 @@
 //
 // The recurrence is serial in time and independent over channels, so one work item carries `kLanes` channels of one
 // group through time. Memory is channel-major: tiles of kTile steps are transposed on their way in and out, and
-// everything between happens in the transposed tile, where no lane is wasted however short the sequence. B and C, shared
-// by the channels of a group, are read as scalars. Reversed groups walk the same tiles from the end. More than kStates
-// states are carried in several passes over the sequence that add up in y: so every buffer has a fixed size and lies on
-// the stack.
+// everything between happens in the transposed tile, where no lane is wasted however short the sequence. B and C,
+// shared by the channels of a group, are read as scalars. Reversed groups walk the same tiles from the end. More than
+// kStates states are carried in several passes over the sequence that add up in y: so every buffer has a fixed size and
+// lies on the stack.
 //
 // A tile goes through four loops (step sizes, recurrence, gate, and the transposes) rather than one: their exponentials
 // are independent over time, and short loops over them four vectors at a time keep the arithmetic units full.

@@ -48,7 +48,8 @@ struct Neon {
   static void interleave(F even, F odd, F& a, F& b) { a = vzip1q_f32(even, odd), b = vzip2q_f32(even, odd); }
 
   static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-    const F r0 = load(src), r1 = load(src + src_stride), r2 = load(src + 2 * src_stride), r3 = load(src + 3 * src_stride);
+    const F r0 = load(src), r1 = load(src + src_stride), r2 = load(src + 2 * src_stride),
+            r3 = load(src + 3 * src_stride);
     const F a = vzip1q_f32(r0, r2), b = vzip2q_f32(r0, r2), c = vzip1q_f32(r1, r3), d = vzip2q_f32(r1, r3);
     store(dst, vzip1q_f32(a, c));
     store(dst + dst_stride, vzip2q_f32(a, c));

@@ -1,9 +1,9 @@
 // exp, 2^x, softplus and SiLU over the vector types of simd_*.h.
 //
 // exp(x) = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2 by Cody and Waite's split of ln 2 (the high part has few
-// enough bits that n * high is exact with or without a fused multiply-add); e^r, 2^r and log1p(e) are minimax polynomials
-// (Remez, relative error at most 1.1e-7, 9.2e-8 and 3.1e-8 before rounding). Infinities, NaN and denormal results come
-// out as the C library's would.
+// enough bits that n * high is exact with or without a fused multiply-add); e^r, 2^r and log1p(e) are minimax
+// polynomials (Remez, relative error at most 1.1e-7, 9.2e-8 and 3.1e-8 before rounding). Infinities, NaN and denormal
+// results come out as the C library's would.
 #pragma once
 
 namespace edgevision {
@@ -12,9 +12,7 @@ template <class V>
 struct Math {
   using F = typename V::F;
 
-  static inline F exp(F x) {
-    return exp_clamped(V::min(V::set(90.0f), V::max(V::set(-105.0f), x)));
-  }
+  static inline F exp(F x) { return exp_clamped(V::min(V::set(90.0f), V::max(V::set(-105.0f), x))); }
 
   // 2^x: what the decay exp(dt A) becomes once A is multiplied by 1 / ln 2 ahead of time.
   static inline F exp2(F x) {
@@ -43,7 +41,8 @@ struct Math {
     return V::fma(p, e, V::max(V::set(0.0f), x));
   }
 
-  // z / (1 + e^-z). Where rounding -z / ln 2 costs e^-z some of its digits, it is the lesser term or the result is tiny.
+  // z / (1 + e^-z). Where rounding -z / ln 2 costs e^-z some of its digits, it is the lesser term or the result is
+  // tiny.
   static inline F silu(F z) { return z / (V::set(1.0f) + exp2(z * V::set(-1.44269504088896341f))); }
 
  private:

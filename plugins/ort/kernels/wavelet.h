@@ -55,27 +55,31 @@ struct WaveletKernel {
     const float* taps = w.filters + (w.shared_filters ? 0 : plane % w.channels * 4 * k * k);
     float* x = w.out + plane * w.height * w.width;
     const bool wraps = w.mode == Mode::kPeriodization;
-    const int64_t offset = wraps ? k / 2 - 1 : k - 2;
-    for (int64_t p = 0; p < w.height; ++p) {
-      const int64_t m0 = (p + offset) & 1, i0 = (p + offset - m0) / 2;
-      for (int64_t q = 0; q < w.width; q += 2 * W) {
-        F phase[2] = {V::set(0.0f), V::set(0.0f)};
+    const int64_t offset = wraps ? k / 2 - 1 : k - 2, shift = offset / 2;
+    // Outputs come in pairs that meet the same inputs, the first with even taps and the second with odd ones. An odd
+    // offset makes the first pair begin before the image.
+    const int64_t begin = -(offset & 1);
+    for (int64_t i = 0; 2 * i + begin < w.height; ++i) {
+      for (int64_t j = 0; 2 * j + begin < w.width; j += W) {
+        F sum[2][2] = {{V::set(0.0f), V::set(0.0f)}, {V::set(0.0f), V::set(0.0f)}};
         for (int f = 0; f < 4; ++f) {
           for (int64_t s = 0; s < k / 2; ++s) {
-            const int64_t row = wraps ? modulo(i0 - s, w.rows) : i0 - s;
-            const float* band = y + (f * w.rows + row) * w.columns;
-            const float* tap = taps + (f * k + m0 + 2 * s) * k;
-            for (int odd = 0; odd < 2; ++odd) {
-              const int64_t n0 = (odd + offset) & 1, j0 = (q + odd + offset - n0) / 2;
-              for (int64_t r = 0; r < k / 2; ++r)
-                phase[odd] = V::fma(run(band, w.columns, j0 - r, wraps), V::set(tap[n0 + 2 * r]), phase[odd]);
+            const int64_t row = wraps ? modulo(i + shift - s, w.rows) : i + shift - s;
+            if (row >= w.rows) continue;  // only outputs that are cropped away would need it
+            for (int64_t r = 0; r < k / 2; ++r) {
+              const F band = run(y + (f * w.rows + row) * w.columns, w.columns, j + shift - r, wraps);
+              const float* tap = taps + (f * k + 2 * s) * k + 2 * r;
+              for (int odd = 0; odd < 2; ++odd) {
+                sum[odd][0] = V::fma(band, V::set(tap[odd * k]), sum[odd][0]);
+                sum[odd][1] = V::fma(band, V::set(tap[odd * k + 1]), sum[odd][1]);
+              }
             }
           }
         }
-        F a, b;
-        V::interleave(phase[0], phase[1], a, b);
-        V::store(x + p * w.width + q, a, w.width - q);
-        V::store(x + p * w.width + q + W, b, w.width - q - W);
+        for (int odd = 0; odd < 2; ++odd) {
+          const int64_t row = 2 * i + begin + odd;
+          if (row >= 0 && row < w.height) put(x + row * w.width, w.width, 2 * j + begin, sum[odd][0], sum[odd][1]);
+        }
       }
     }
   }
@@ -98,7 +102,8 @@ struct WaveletKernel {
       V::deinterleave(V::load(row + start), V::load(row + start + W), even, odd);
     } else if (start >= 0 && start < width && !wraps) {
       const int64_t rest = width - start;
-      V::deinterleave(V::load(row + start, rest), rest > W ? V::load(row + start + W, rest - W) : V::set(0.0f), even, odd);
+      V::deinterleave(V::load(row + start, rest), rest > W ? V::load(row + start + W, rest - W) : V::set(0.0f), even,
+                      odd);
     } else {
       alignas(64) float edge[2 * W];
       for (int64_t c = 0; c < 2 * W; ++c) {
@@ -106,6 +111,26 @@ struct WaveletKernel {
         edge[c] = i >= 0 && i < width ? row[i] : 0.0f;
       }
       V::deinterleave(V::load(edge), V::load(edge + W), even, odd);
+    }
+  }
+
+  // Columns start, start + 2, ... and start + 1, start + 3, ... into a row, those that lie in it.
+  static void put(float* row, int64_t width, int64_t start, F even, F odd) {
+    F a, b;
+    V::interleave(even, odd, a, b);
+    if (start < 0) {
+      alignas(64) float edge[2 * W + 1];
+      V::store(edge, a), V::store(edge + W, b);
+      a = V::load(edge + 1), b = V::load(edge + 1 + W, W - 1);
+      const int64_t some = 2 * W - 1 < width ? 2 * W - 1 : width;
+      V::store(row, a, some);
+      V::store(row + W, b, some - W);
+    } else if (start + 2 * W <= width) {
+      V::store(row + start, a);
+      V::store(row + start + W, b);
+    } else {
+      V::store(row + start, a, width - start);
+      if (width - start > W) V::store(row + start + W, b, width - start - W);
     }
   }
 
