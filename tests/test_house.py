@@ -17,6 +17,8 @@ LONG_FILES: dict[str, str] = {
 }
 #: Functions that may be longer: tables of cases and one dictionary each, with nothing to divide.
 LONG_FUNCTIONS: dict[str, str] = {}
+#: Tests whose subject raises when something is wrong.
+RAISING = {"tests/targets/tensorrt/test_trt_admission.py:test_sound_graphs_are_admitted": "admission returns nothing"}
 
 SOURCES = sorted(
     p
@@ -97,8 +99,20 @@ def test_every_test_asserts_something() -> None:
         for name, body in found.items():
             if name.startswith("test_") and name not in checks and not any(f"id='{c}'" in body for c in checks):
                 idle.append(f"{name_of(path)}:{name}")
-    assert idle == []
+    assert set(idle) <= set(RAISING)
 
 
 def _checks(body: str) -> bool:
-    return any(mark in body for mark in ("Assert(", "attr='raises'", "attr='fail'", "assert_", "attr='gradcheck'"))
+    return any(mark in body for mark in _MARKS)
+
+
+#: An assertion, or a call that raises when something is wrong.
+_MARKS = (
+    "Assert(",
+    "attr='raises'",
+    "attr='fail'",
+    "assert_",
+    "attr='check_model'",
+    "attr='gradcheck'",
+    "attr='opcheck'",
+)
