@@ -89,16 +89,20 @@ def test_constant_expressions_fold(tmp_path: Path) -> None:
     assert ops(model) == ["Mul"]
 
 
-@pytest.mark.parametrize("sizes", ["<int64[2] sizes = {1, 3}>", ""])
-def test_a_split_of_a_constant_folds(tmp_path: Path, sizes: str) -> None:
-    uneven = bool(sizes)
-    text = f"""(float[1] x) => (float[{1 if uneven else 2}] y, float[{3 if uneven else 2}] z) {sizes or "<"}
-        {"" if uneven else "float[4] w = {1, 2, 3, 4}>"} {{
-            {"w = Constant <value = float[4] {1, 2, 3, 4}> ()" if uneven else ""}
-            a, b = Split <axis = 0{"" if uneven else ", num_outputs = 2"}> (w{", sizes" if uneven else ""})
-            y = Add (a, x)
-            z = Add (b, x)
-        }}"""
+EVEN = """(float[1] x) => (float[2] y, float[2] z) <float[4] w = {1, 2, 3, 4}> {
+    a, b = Split <axis = 0, num_outputs = 2> (w)
+    y = Add (a, x)
+    z = Add (b, x)
+}"""
+UNEVEN = """(float[1] x) => (float[1] y, float[3] z) <float[4] w = {1, 2, 3, 4}, int64[2] sizes = {1, 3}> {
+    a, b = Split <axis = 0> (w, sizes)
+    y = Add (a, x)
+    z = Add (b, x)
+}"""
+
+
+@pytest.mark.parametrize("text", [EVEN, UNEVEN])
+def test_a_split_of_a_constant_folds(tmp_path: Path, text: str) -> None:
     assert ops(same(text, tmp_path, x=np.ones(1, np.float32))) == ["Add", "Add"]
 
 
