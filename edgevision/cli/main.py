@@ -16,7 +16,7 @@ from typing import NoReturn
 import typer
 
 from edgevision import __version__
-from edgevision.cli import catalog, doctor, export, inspect, profile, quantize, regress, reparam, run, verify
+from edgevision.cli import catalog, compare, doctor, export, inspect, profile, quantize, regress, reparam, run, verify
 from edgevision.cli import compile as compile_command
 from edgevision.errors import EdgeError, GateError, UsageError
 
@@ -32,7 +32,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Vision models re-parameterized, quantized, proven equal and measured on the device they will run on.",
 )
-for module in (export, quantize, regress, reparam, compile_command, verify, inspect, run, profile, catalog, doctor):
+for module in (
+    export,
+    quantize,
+    regress,
+    compare,
+    reparam,
+    compile_command,
+    verify,
+    inspect,
+    run,
+    profile,
+    catalog,
+    doctor,
+):
     module.register(app)
 
 
