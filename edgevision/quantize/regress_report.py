@@ -39,7 +39,7 @@ def as_junit(found: Regression, *, strict: bool) -> str:
     failed = [c for c in found.checks if c.verdict == "fail" or (strict and c.verdict == "inconclusive")]
     unsure = [c for c in found.checks if c not in failed and c.verdict == "inconclusive"]
     counts = {"tests": len(found.checks), "failures": len(failed), "skipped": len(unsure)}
-    suite = Xml.Element("testsuite", name="edgevision regress", **{k: str(v) for k, v in counts.items()})
+    suite = Xml.Element("testsuite", {"name": "edgevision regress", **{k: str(v) for k, v in counts.items()}})
     for check in found.checks:
         case = Xml.SubElement(suite, "testcase", classname=check.bundle, name=f"{check.what} against {check.against}")
         if check in failed:
