@@ -181,7 +181,8 @@ def _finish(
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    verified = verify_artifact(artifact, target, source.samples, TOLERANCES[precision])
+    tolerance = source.int8.tolerance if source.int8 else TOLERANCES[precision]
+    verified = verify_artifact(artifact, target, source.samples, tolerance)
     source.samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,

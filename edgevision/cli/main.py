@@ -18,6 +18,7 @@ import typer
 from edgevision import __version__
 from edgevision.cli import (
     catalog,
+    compare,
     devices,
     doctor,
     export,
@@ -52,6 +53,7 @@ _COMMANDS = (
     reparam,
     compile_command,
     verify,
+    compare,
     inspect,
     run,
     profile,

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method
 from edgevision.calibration.source import Image, batches
+from edgevision.errors import GraphError
 from edgevision.quantize.admit import admit
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.coverage import Coverage, coverage
@@ -26,11 +27,14 @@ from edgevision.quantize.observe import batch_of
 from edgevision.quantize.plan import Plan, make_plan
 from edgevision.quantize.scheme import Scheme
 from edgevision.targets.onnxruntime import OnnxRuntime
+from edgevision.targets.reference import Reference
 
 __all__ = ["Outcome", "quantize"]
 
 #: Images that the answers are compared on.
 COMPARED = 32
+#: A runtime may lose this much against the same graph computed node by node, unless what it has is clean anyway.
+_TOLERATED_DB, _CLEAN_DB = 3.0, 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,8 @@ class Outcome:
         model: the INT8 graph, or the float one when `gained` is False.
         gained: whether INT8 is used; True too where the target cannot be timed here.
         excluded: operator kinds that the fastest placement leaves in float.
-        fidelity: of the INT8 graph against the float one.
+        fidelity: of the INT8 graph, as its runtime computes it, against the float one.
+        graph_fidelity: the same of the Q/DQ graph computed node by node.
         speed: INT8 against float on the target, None where it does not run here.
         coverage: what ONNX Runtime computes in 8 bits, None for other targets.
         quantized, declined: linear operators in INT8, and those left out with the reason.
@@ -52,6 +57,7 @@ class Outcome:
     gained: bool
     excluded: tuple[str, ...]
     fidelity: Fidelity
+    graph_fidelity: Fidelity
     speed: Speed | None
     coverage: Coverage | None
     quantized: tuple[str, ...]
@@ -123,8 +129,10 @@ def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *
                     with target.load(_saved(placement.model, folder / f"{index}.onnx")) as runner:
                         races[_title(placement)] = race(original, runner, feeds[0])
                 best = max(placements, key=lambda p: races[_title(p)].ratio)
-            with target.load(_saved(best.model, folder / "best.onnx")) as runner:
-                close = fidelity(original, runner, feeds)
+            path = _saved(best.model, folder / "best.onnx")
+            with target.load(path) as runner, Reference().load(path) as plain:
+                close, plainly = fidelity(original, runner, feeds), fidelity(original, plain, feeds)
+    _check_runtime(close, plainly)
     speed = races.get(_title(best))
     gained = speed is None or speed.interval[0] > 1.0
     return Outcome(
@@ -132,12 +140,24 @@ def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *
         gained=gained,
         excluded=best.excluded,
         fidelity=close,
+        graph_fidelity=plainly,
         speed=speed,
         coverage=coverage(model, best.model) if timed else None,
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,
     )
+
+
+def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
+    """Fused kernels round in another order, which makes other noise but not more of it."""
+    if computed.snr_db < plain.snr_db - _TOLERATED_DB and computed.snr_db < _CLEAN_DB:
+        raise GraphError(
+            "stage quantize",
+            f"ONNX Runtime computes the Q/DQ graph with {computed.snr_db:.1f} dB signal to noise, node by node it has "
+            f"{plain.snr_db:.1f} dB",
+            "report it with the model and the processor: a kernel may saturate; try --scheme ort_x86_avx2",
+        )
 
 
 def _title(placement: _Placement) -> str:

@@ -20,6 +20,7 @@ from edgevision.manifest import Record, as_json
 from edgevision.proof import Difference
 from edgevision.stages.samples import Samples, run_graph, worst_over
 from edgevision.stages.timing import Report, Stopwatch
+from edgevision.stages.verify import TOLERANCES
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,11 +51,16 @@ class QuantizeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Int8:
-    """The stage's result; `model` and `samples` are the float ones when INT8 gained nothing."""
+    """The stage's result; `model` and `samples` are the float ones when INT8 gained nothing.
+
+    `tolerance` bounds an artifact's distance from the Q/DQ graph: twice that graph's own distance from float. Another
+    order of rounding makes other noise of the same size; what lies farther away has an error of its own.
+    """
 
     model: ir.Model
     samples: Samples
     gained: bool
+    tolerance: float
     record: Record
     calibration: Mapping[str, Any]
     quantization: Mapping[str, Any]
@@ -105,6 +111,7 @@ def quantize_graph(
         model=outcome.model,
         samples=held,
         gained=outcome.gained,
+        tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
         record=record,
         calibration={**as_json(examined), "method": options.calibrator},
         quantization={"scheme": scheme.name, **_facts(outcome)},
@@ -136,6 +143,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "gained": outcome.gained,
         "excluded": list(outcome.excluded),
         "fidelity": as_json(outcome.fidelity),
+        "graph_fidelity": as_json(outcome.graph_fidelity),
         "speed": as_json(outcome.speed),
         "mac_share": None if outcome.coverage is None else outcome.coverage.share,
         "runtime_ops": {} if outcome.coverage is None else dict(outcome.coverage.ops),
