@@ -14,6 +14,7 @@ from edgevision.devices.local import ProfileOptions, bundle_facts
 from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told, read_tensors, runner_command, runner_path, runtime_library, write_tensors
+from edgevision.devices.throttling import reasons_against
 from edgevision.errors import DataError, DeviceError, TargetError
 from edgevision.latency import judge, summarize
 from edgevision.manifest import Manifest, as_json
@@ -186,7 +187,7 @@ def _document(
     latency, end = summarize(told.samples), told.end or {}
     verdict, reasons = judge(latency)
     reasons = (*reasons, *(() if end.get("warm") else ("warming up did not settle within 10 s",)))
-    reasons = (*reasons, *_throttled(state_of(before), state_of(after)))
+    reasons = (*reasons, *reasons_against(before, after))
     told_verdict = "emulated" if emulated else ("unstable" if reasons else verdict)
     return {
         **facts,
@@ -199,16 +200,6 @@ def _document(
         "preempted": end["preempted"],
         "parity": parity,
     }
-
-
-def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """A cooling device that went up, or a governor that changed, while it ran."""
-    reasons = []
-    if before["cooling"] is not None and after["cooling"] is not None and after["cooling"] > before["cooling"]:
-        reasons.append("a cooling device went up during the runs: it was throttled")
-    if before["governor"] != after["governor"]:
-        reasons.append(f"the governor changed from {before['governor']} to {after['governor']}")
-    return tuple(reasons)
 
 
 def _half(facts: dict[str, Any], told: Told, lost: DeviceLostError, options: ProfileOptions) -> dict[str, Any]:
