@@ -15,6 +15,7 @@ from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told, read_tensors, runner_command, runner_path, runtime_library, write_tensors
 from edgevision.devices.throttling import reasons_against
+from edgevision.devices.watching import Watch, unwatched
 from edgevision.errors import DataError, DeviceError, TargetError
 from edgevision.latency import judge, summarize
 from edgevision.manifest import Manifest, as_json
@@ -48,7 +49,12 @@ class _Kit:
 
 
 def profile_device(
-    bundle: Path, named: NamedDevice, options: ProfileOptions, *, report: Report = unreported
+    bundle: Path,
+    named: NamedDevice,
+    options: ProfileOptions,
+    *,
+    report: Report = unreported,
+    watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Measure a bundle on a device. Returns the document of `profile --json`, schema version 1.
 
@@ -70,7 +76,7 @@ def profile_device(
         report("push")
         _push(device, kit, model, samples, Path(folder))
         report(f"warm up, {options.runs} runs")
-        told, failure = _run(device, kit, model.name, options)
+        told, failure = _run(device, kit, model.name, options, watch)
         facts = _facts(manifest, named, before, options, told)
         if isinstance(failure, DeviceLostError):
             raise HalfMeasuredError(failure, _half(facts, told, failure, options)) from failure
@@ -112,9 +118,18 @@ def _push(device: Device, kit: _Kit, model: Path, samples: Samples, folder: Path
         device.push(file, file.name)
 
 
-def _run(device: Device, kit: _Kit, model: str, options: ProfileOptions) -> tuple[Told, DeviceError | None]:
+def _run(
+    device: Device, kit: _Kit, model: str, options: ProfileOptions, watch: Watch
+) -> tuple[Told, DeviceError | None]:
     """What was measured, and how it ended if not well."""
     told = Told()
+
+    def on_line(line: str) -> None:
+        known = len(told.samples)
+        told.line(line)
+        if len(told.samples) > known:
+            watch(told.samples)
+
     command = runner_command(
         library=kit.library,
         model=model,
@@ -125,7 +140,7 @@ def _run(device: Device, kit: _Kit, model: str, options: ProfileOptions) -> tupl
         provider=None,
     )
     try:
-        finished = device.run(command, seconds=LONGEST, on_line=told.line)
+        finished = device.run(command, seconds=LONGEST, on_line=on_line)
     except DeviceLostError as lost:
         return told, lost
     return told, _failure(device.name, finished, told)
