@@ -11,6 +11,7 @@ from edgevision.cli.options import BundleArg, Json, Out, ThreadCount
 
 if TYPE_CHECKING:
     from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import Watch
     from edgevision.stages.timing import Report
 
 __all__ = ["register"]
@@ -22,19 +23,24 @@ def profile(
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
     from edgevision.cli.console import print_json, progress
-    from edgevision.devices.local import ProfileOptions, profile_local
+    from edgevision.cli.watch import RunningMedian
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import unwatched
 
     options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
-    with progress("profile") as report:
-        if device == "local":
-            document = profile_local(bundle, options, report=report)
-        else:
-            document = _on_device(bundle, device, options, out, report)
+    if watch:
+        running = RunningMedian()
+        document = _measure(bundle, device, options, out, running.stage, running.runs)
+        running.end()
+    else:
+        with progress("profile") as report:
+            document = _measure(bundle, device, options, out, report, unwatched)
     if out is not None:
         _write(out, document)
     if json:
@@ -43,17 +49,22 @@ def profile(
         _show(bundle, document)
 
 
-def _on_device(bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report) -> dict[str, Any]:
-    """As `profile_device`; what a lost device had measured is written to `out` before the error goes on."""
+def _measure(
+    bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
+) -> dict[str, Any]:
+    """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
     from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
     from edgevision.errors import UsageError
 
+    if device == "local":
+        return profile_local(bundle, options, report=report, watch=watch)
     named = find_device(device)
     if options.per_op:
         raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
     try:
-        return profile_device(bundle, named, options, report=report)
+        return profile_device(bundle, named, options, report=report, watch=watch)
     except HalfMeasuredError as lost:
         if out is not None:
             _write(out, dict(lost.document))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import target_of
 from edgevision.devices.machine_state import machine_state
+from edgevision.devices.watching import Watch, unwatched
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
 from edgevision.latency import Latency, judge, summarize, warmed_up
@@ -40,8 +41,12 @@ class ProfileOptions:
     per_op: bool = False
 
 
-def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unreported) -> dict[str, Any]:
+def profile_local(
+    bundle: Path, options: ProfileOptions, *, report: Report = unreported, watch: Watch = unwatched
+) -> dict[str, Any]:
     """Measure a bundle on this machine. Returns the document of `profile --json`, schema version 1.
+
+    `watch` is told the samples so far after each run, outside the time measured.
 
     Raises:
         DataError: not a bundle.
@@ -60,7 +65,11 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         report("warm up")
         _warm_up(runner, feed)
         report(f"{options.runs} runs")
-        latency = summarize([_timed(lambda: runner(feed)) for _ in range(options.runs)])
+        samples_ms: list[float] = []
+        for _ in range(options.runs):
+            samples_ms.append(_timed(lambda: runner(feed)))
+            watch(samples_ms)
+        latency = summarize(samples_ms)
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     end_to_end = _end_to_end(manifest, bundle, target, options)

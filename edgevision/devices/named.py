@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -123,10 +125,16 @@ def find_device(text: str) -> NamedDevice:
     return known[text]
 
 
-def open_device(device: NamedDevice) -> RemoteDevice:
+@contextmanager
+def open_device(device: NamedDevice) -> Iterator[RemoteDevice]:
     """Connect, lock it, and make a work folder.
 
     Raises:
         DeviceError: it cannot be reached, is in use, or lacks what is needed.
     """
-    return RemoteDevice(device.name, device.transport(), emulated=device.emulated)
+    transport = device.transport()
+    with tempfile.TemporaryDirectory(prefix="edgevision-", ignore_cleanup_errors=True) as folder:
+        if isinstance(transport, SshTransport):
+            transport = replace(transport, socket=f"{folder}/ssh")
+        with RemoteDevice(device.name, transport, emulated=device.emulated) as opened:
+            yield opened

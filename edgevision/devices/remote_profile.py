@@ -14,6 +14,8 @@ from edgevision.devices.local import ProfileOptions, bundle_facts
 from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told, read_tensors, runner_command, runner_path, runtime_library, write_tensors
+from edgevision.devices.throttling import reasons_against
+from edgevision.devices.watching import Watch, unwatched
 from edgevision.errors import DataError, DeviceError, TargetError
 from edgevision.latency import judge, summarize
 from edgevision.manifest import Manifest, as_json
@@ -47,7 +49,12 @@ class _Kit:
 
 
 def profile_device(
-    bundle: Path, named: NamedDevice, options: ProfileOptions, *, report: Report = unreported
+    bundle: Path,
+    named: NamedDevice,
+    options: ProfileOptions,
+    *,
+    report: Report = unreported,
+    watch: Watch = unwatched,
 ) -> dict[str, Any]:
     """Measure a bundle on a device. Returns the document of `profile --json`, schema version 1.
 
@@ -69,7 +76,7 @@ def profile_device(
         report("push")
         _push(device, kit, model, samples, Path(folder))
         report(f"warm up, {options.runs} runs")
-        told, failure = _run(device, kit, model.name, options)
+        told, failure = _run(device, kit, model.name, options, watch)
         facts = _facts(manifest, named, before, options, told)
         if isinstance(failure, DeviceLostError):
             raise HalfMeasuredError(failure, _half(facts, told, failure, options)) from failure
@@ -111,9 +118,18 @@ def _push(device: Device, kit: _Kit, model: Path, samples: Samples, folder: Path
         device.push(file, file.name)
 
 
-def _run(device: Device, kit: _Kit, model: str, options: ProfileOptions) -> tuple[Told, DeviceError | None]:
+def _run(
+    device: Device, kit: _Kit, model: str, options: ProfileOptions, watch: Watch
+) -> tuple[Told, DeviceError | None]:
     """What was measured, and how it ended if not well."""
     told = Told()
+
+    def on_line(line: str) -> None:
+        known = len(told.samples)
+        told.line(line)
+        if len(told.samples) > known:
+            watch(told.samples)
+
     command = runner_command(
         library=kit.library,
         model=model,
@@ -124,7 +140,7 @@ def _run(device: Device, kit: _Kit, model: str, options: ProfileOptions) -> tupl
         provider=None,
     )
     try:
-        finished = device.run(command, seconds=LONGEST, on_line=told.line)
+        finished = device.run(command, seconds=LONGEST, on_line=on_line)
     except DeviceLostError as lost:
         return told, lost
     return told, _failure(device.name, finished, told)
@@ -186,7 +202,7 @@ def _document(
     latency, end = summarize(told.samples), told.end or {}
     verdict, reasons = judge(latency)
     reasons = (*reasons, *(() if end.get("warm") else ("warming up did not settle within 10 s",)))
-    reasons = (*reasons, *_throttled(state_of(before), state_of(after)))
+    reasons = (*reasons, *reasons_against(before, after))
     told_verdict = "emulated" if emulated else ("unstable" if reasons else verdict)
     return {
         **facts,
@@ -199,16 +215,6 @@ def _document(
         "preempted": end["preempted"],
         "parity": parity,
     }
-
-
-def _throttled(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """A cooling device that went up, or a governor that changed, while it ran."""
-    reasons = []
-    if before["cooling"] is not None and after["cooling"] is not None and after["cooling"] > before["cooling"]:
-        reasons.append("a cooling device went up during the runs: it was throttled")
-    if before["governor"] != after["governor"]:
-        reasons.append(f"the governor changed from {before['governor']} to {after['governor']}")
-    return tuple(reasons)
 
 
 def _half(facts: dict[str, Any], told: Told, lost: DeviceLostError, options: ProfileOptions) -> dict[str, Any]:

@@ -37,18 +37,27 @@ _EXPLAINED = (
 
 @dataclass(frozen=True, kw_only=True)
 class SshTransport:
-    """A host that `ssh` knows how to reach. `config` replaces the user's own ssh config."""
+    """A host that `ssh` knows how to reach.
+
+    Attributes:
+        config: file that replaces the user's own ssh config.
+        socket: where the first session listens for the later ones, which then need no handshake of their own; empty
+            for a connection each.
+    """
 
     host: str
     user: str = ""
     port: int | None = None
     config: str = ""
     base: str = ""
+    socket: str = ""
 
     def command(self, script: str) -> list[str]:
         """`ssh` with a script for sh, whatever the login shell is."""
         options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=10"]
         options += ["ServerAliveInterval=5", "ServerAliveCountMax=3", "RequestTTY=no", "EscapeChar=none"]
+        if self.socket:
+            options += ["ControlMaster=auto", f"ControlPath={self.socket}", "ControlPersist=no"]
         words = ["ssh", "-a", "-x", *(word for option in options for word in ("-o", option))]
         if self.config:
             words += ["-F", self.config]

@@ -97,8 +97,16 @@ def _check_profile(file: Path, document: Mapping[str, Any]) -> None:
     missing += [f"latency_ms.{key}" for key in _LATENCY if not isinstance(latency, dict) or key not in latency]
     if missing:
         raise DataError(str(file), f"the profile lacks {', '.join(missing)}", "measure again with `edgevision profile`")
+    if not all(isinstance(document[key], dict) for key in ("bundle", "device")) or not _numbers(latency["interval"], 2):
+        raise DataError(str(file), "its bundle, device or interval is not of the profile's form", "measure again")
+    if not all(_numbers([latency[key]], 1) for key in ("p50", "p90", "p99", "cv")):
+        raise DataError(str(file), "its percentiles are not numbers", "measure again")
     samples = latency["samples"]
     if not isinstance(samples, list) or not samples:
         raise DataError(str(file), "the profile holds no samples", "measure again with `edgevision profile`")
     if not all(isinstance(s, (int, float)) and math.isfinite(s) and s > 0 for s in samples):
         raise DataError(str(file), "its samples are not all positive numbers", "measure again")
+
+
+def _numbers(values: object, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(isinstance(v, (int, float)) for v in values)

@@ -172,6 +172,8 @@ def with_nan(text: str) -> str:
         (lambda t: t.replace('"verdict"', '"verdikt"'), "lacks verdict"),
         (without_samples, "no samples"),
         (with_nan, "NaN"),
+        (lambda t: t.replace('"device": {', '"device": "phone", "was": {'), "not of the profile's form"),
+        (lambda t: re.sub(r'"p50": [\d.]+', '"p50": null', t), "not numbers"),
     ],
 )
 def test_bad_file_is_refused_by_name(tmp_path: Path, spoil: object, reason: str) -> None:
