@@ -8,6 +8,7 @@ import typer
 
 from edgevision.cli.options import (
     BatchText,
+    BiasCorrection,
     Calibrator,
     ComputeCapability,
     DataText,
@@ -48,6 +49,7 @@ def export(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
+    bias_correction: BiasCorrection = False,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
@@ -80,7 +82,7 @@ def export(
         ),
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchText",
+    "BiasCorrection",
     "BundleArg",
     "Calibrator",
     "ComputeCapability",
@@ -75,6 +76,9 @@ SchemeText = Annotated[
 ]
 Calibrator = Annotated[str, typer.Option("--calibrator", help="min-max, percentile, entropy or mse")]
 Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data that are used at most")]
+BiasCorrection = Annotated[
+    bool, typer.Option("--bias-correction", help="Let biases take back the mean's shift by rounded weights")
+]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
@@ -96,19 +100,32 @@ def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def quantize_options(
-    data: str | None, scheme: str | None, calibrator: str, images: int, exclude: list[str] | None
+    data: str | None,
+    scheme: str | None,
+    calibrator: str,
+    images: int,
+    exclude: list[str] | None,
+    *,
+    bias_correction: bool,
 ) -> QuantizeOptions | None:
     """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
     from edgevision.calibration.calibrators import parse_method
     from edgevision.stages.quantize import QuantizeOptions
 
     if data is None:
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude)):
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--bias-correction", bias_correction)):
             if value:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
     method = parse_method(calibrator)
-    return QuantizeOptions(data=data, scheme=scheme, calibrator=method, images=images, exclude=tuple(exclude or ()))
+    return QuantizeOptions(
+        data=data,
+        scheme=scheme,
+        calibrator=method,
+        images=images,
+        exclude=tuple(exclude or ()),
+        bias_correction=bias_correction,
+    )
 
 
 def given(**options: str | None) -> dict[str, str]:

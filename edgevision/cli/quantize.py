@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgevision.cli.options import (
+    BiasCorrection,
     Calibrator,
     Exclude,
     Images,
@@ -33,6 +34,7 @@ def quantize(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
+    bias_correction: BiasCorrection = False,
     weights: WeightsFile = None,
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
@@ -57,7 +59,7 @@ def quantize(
         precision="int8",
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
     )
     with progress("quantize") as report:
         done = export_bundle(options, report=report)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgevision.calibration.calibrators import Method, Range
 from edgevision.errors import GraphError
+from edgevision.quantize.bias_correction import mean_shift
 from edgevision.quantize.parameters import Quantized, activation_parameters, quantized_bias, quantized_weight
 from edgevision.quantize.plan import Plan, weight_axis
 from edgevision.quantize.scheme import Scheme
@@ -23,9 +24,20 @@ from edgevision.quantize.scheme import Scheme
 __all__ = ["insert"]
 
 
-def insert(model: ir.Model, plan: Plan, scheme: Scheme, ranges: Mapping[str, Range], method: Method) -> None:
-    """Quantize `model` in place after `plan`, with `ranges` by tensor name."""
-    inserter = _Inserter(model, scheme, method)
+def insert(
+    model: ir.Model,
+    plan: Plan,
+    scheme: Scheme,
+    ranges: Mapping[str, Range],
+    method: Method,
+    means: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Quantize `model` in place after `plan`, with `ranges` by tensor name.
+
+    With `means` (per channel, by tensor name) biases take back what rounding the weights does to the mean; operators
+    without a bias, and inputs without a mean, stay as they are.
+    """
+    inserter = _Inserter(model, scheme, method, means or {})
     for value in plan.tensors:
         source = _root(value, plan.scale_of)
         inserter.scales[value] = inserter.parameters(source, ranges)
@@ -38,7 +50,7 @@ def insert(model: ir.Model, plan: Plan, scheme: Scheme, ranges: Mapping[str, Ran
     for node, inputs in originals.items():
         source_input = inputs[0]
         assert source_input is not None  # the plan admits no linear operator without an input
-        inserter.weights(node, inserter.scales[source_input][0])
+        inserter.weights(node, inserter.scales[source_input][0], str(source_input.name))
 
 
 def _root(value: ir.Value, scale_of: Mapping[ir.Value, ir.Value]) -> ir.Value:
@@ -50,7 +62,8 @@ def _root(value: ir.Value, scale_of: Mapping[ir.Value, ir.Value]) -> ir.Value:
 class _Inserter:
     """The graph under change, with the initializers made so far."""
 
-    def __init__(self, model: ir.Model, scheme: Scheme, method: Method) -> None:
+    def __init__(self, model: ir.Model, scheme: Scheme, method: Method, means: Mapping[str, NDArray[Any]]) -> None:
+        self._means = means
         self._graph, self._scheme, self._method = model.graph, scheme, method
         self._made: dict[str, tuple[ir.Value, ir.Value, np.float32]] = {}
         self.scales: dict[ir.Value, tuple[np.float32, ir.Value, ir.Value]] = {}
@@ -93,7 +106,7 @@ class _Inserter:
                 if given is value:
                     reader.replace_input_with(index, dequantize.outputs[0])
 
-    def weights(self, node: ir.Node, input_scale: np.float32) -> None:
+    def weights(self, node: ir.Node, input_scale: np.float32, source: str) -> None:
         """The weight of a linear operator in int8, its bias in int32 where the scheme says so."""
         form = self._scheme.weights
         bias_value = node.inputs[2] if len(node.inputs) > 2 else None
@@ -103,11 +116,24 @@ class _Inserter:
         weight = quantized_weight(
             _array(weight_value), weight_axis(node), form, self._method, _flat(bias), float(input_scale)
         )
+        if bias is not None and bias_value is not None and source in self._means:
+            bias = self._corrected(node, bias, _array(weight_value), weight, source)
+            if form.bias == "float":
+                node.replace_input_with(2, self._constant(f"{node.outputs[0].name}_{bias_value.name}_corrected", bias))
         node.replace_input_with(1, self._dequantize(weight_value, weight, node, np.int8))
         if bias is not None and bias_value is not None and form.bias == "int32":
             flat = np.broadcast_to(bias.reshape(-1), weight.scales.shape)
             integers = quantized_bias(flat, input_scale, weight.scales)
             node.replace_input_with(2, self._dequantize(bias_value, integers, node, np.int32))
+
+    def _corrected(
+        self, node: ir.Node, bias: NDArray[Any], exact: NDArray[Any], weight: Quantized, source: str
+    ) -> NDArray[Any]:
+        """The bias with the shift of the mean that rounding the weight makes taken off."""
+        steps = weight.scales.astype(np.float64).reshape([-1 if i == weight.axis else 1 for i in range(exact.ndim)])
+        groups = node.attributes.get_int("group", 1)
+        error = weight.values * steps - exact
+        return np.asarray(bias - mean_shift(error, self._means[source], node.op_type, weight.axis, groups), np.float32)
 
     def _dequantize(
         self, value: ir.Value, quantized: Quantized, node: ir.Node, kind: type[np.integer[Any]]

@@ -13,7 +13,7 @@ from edgevision.calibration.source import Source, batches
 from edgevision.errors import DataError, GraphError
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-__all__ = ["batch_of", "observe"]
+__all__ = ["batch_of", "exposing", "observe"]
 
 
 def observe(
@@ -28,7 +28,7 @@ def observe(
     `report` is told the number of images seen, batch by batch.
     """
     histograms = {name: Histogram() for name in tensors}
-    exposed = _exposing(model, tensors)
+    exposed = exposing(model, tensors)
     answers = len(model.graph.outputs)
     size = batch_of(model)
     seen = 0
@@ -63,7 +63,7 @@ def batch_of(model: ir.Model) -> int:
     return first if isinstance(first, int) else 1
 
 
-def _exposing(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
+def exposing(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
     """A copy of `model` with `tensors` as further outputs; those that are its inputs or outputs stay as they are."""
     copy = model.clone()
     present = {v.name for v in (*copy.graph.inputs, *copy.graph.outputs)}

@@ -19,6 +19,7 @@ from edgevision.calibration.calibrators import Method
 from edgevision.calibration.source import Image, batches
 from edgevision.errors import GraphError
 from edgevision.quantize.admit import admit
+from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.coverage import Coverage, coverage
 from edgevision.quantize.insert import insert
@@ -78,6 +79,7 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
+    bias_correction: bool = False,
     cache: Cache,
     report: Callable[[str], None],
 ) -> Outcome:
@@ -88,6 +90,7 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
+        bias_correction: let biases take back the shift of the mean that rounding weights makes.
         cache: keeps the ranges.
         report: told what begins.
 
@@ -100,11 +103,15 @@ def quantize(
     offers = [(*exclude, *offer) for offer in (scheme.placements if timed else scheme.placements[:1])]
     wanted = {str(v.name) for offer in offers for v in make_plan(model, scheme, offer).tensors}
     ranges = calibrate(model, sorted(wanted), data, symmetric=scheme.activations.symmetric, cache=cache, report=report)
+    means = None
+    if bias_correction:
+        report("bias correction")
+        means = channel_means(model, linear_inputs(make_plan(model, scheme, exclude).linear), data.source, data.limit)
     placements = []
     for offer in offers:
         copy = model.clone()
         plan = make_plan(copy, scheme, offer)
-        insert(copy, plan, scheme, ranges, weight_method(data.method))
+        insert(copy, plan, scheme, ranges, weight_method(data.method), means)
         placements.append(_Placement(excluded=offer, plan=plan, model=copy))
     report("compare")
     feeds = [images for images, _ in itertools.islice(batches(data.source, batch_of(model)), COMPARED)]

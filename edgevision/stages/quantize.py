@@ -40,6 +40,7 @@ class QuantizeOptions:
         calibrator: how ranges are taken.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
+        bias_correction: let biases take back the shift of the mean that rounding weights makes.
     """
 
     data: str
@@ -47,6 +48,7 @@ class QuantizeOptions:
     calibrator: Method = "percentile"
     images: int = 200
     exclude: tuple[str, ...] = ()
+    bias_correction: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,15 @@ def quantize_graph(
     report("examine data")
     examined = examine(source, preprocess, options.images)
     data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
-    outcome = quantize(model, scheme, data, exclude=options.exclude, cache=cache, report=report)
+    outcome = quantize(
+        model,
+        scheme,
+        data,
+        exclude=options.exclude,
+        bias_correction=options.bias_correction,
+        cache=cache,
+        report=report,
+    )
     with watch.proving():
         held, error = _held_against(outcome, samples)
     record = watch.record(
@@ -114,7 +124,7 @@ def quantize_graph(
         tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
         record=record,
         calibration={**as_json(examined), "method": options.calibrator},
-        quantization={"scheme": scheme.name, **_facts(outcome)},
+        quantization={"scheme": scheme.name, "bias_correction": options.bias_correction, **_facts(outcome)},
         warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
     )
 

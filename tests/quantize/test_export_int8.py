@@ -75,8 +75,10 @@ def test_model_that_does_not_gain_comes_out_float_with_the_cause(files: Path, mo
 
 
 def test_excluded_operators_stay_float(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = export(files, monkeypatch, 1.5, exclude=("Gemm",)).manifest.quantization
+    found = export(files, monkeypatch, 1.5, exclude=("Gemm",), bias_correction=True).manifest.quantization
     assert found is not None
+    assert found["bias_correction"]
+    assert found["fidelity"]["snr_db"] > 25
     assert found["declined"]["Gemm_13"] == "excluded"
 
 
