@@ -31,10 +31,11 @@ def export(
     weights: str | Path | None = None,
     weights_key: str | None = None,
     model_args: Mapping[str, Any] | None = None,
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     input_size: tuple[int, int] | None = None,
     batch: int | tuple[int, int, int] = 1,
     plugins: bool = True,
+    target_options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Path:
     """Export a model into a verified bundle and return the bundle's folder.
@@ -46,7 +47,8 @@ def export(
         weights: checkpoint; seeded random weights when None.
         weights_key: entry of the checkpoint that holds the weights.
         model_args: overrides of the card's fields.
-        precision: fp32, fp16, bf16 or int8.
+        precision: fp32, fp16, bf16 or int8; None takes the target's own (fp32, for Core ML fp16).
+        target_options: options of the target alone, e.g. {"compute_capability": "8.9"}.
         input_size: height and width in pixels.
         batch: fixed size, or (least, best, most) of a dynamic one.
         plugins: use our kernels where the target takes them.
@@ -65,6 +67,7 @@ def export(
         input_size=input_size,
         batch=Batch(batch, batch, batch) if isinstance(batch, int) else Batch(*batch),
         plugins=plugins,
+        target_options=dict(target_options or {}),
         out=None if out is None else Path(out),
         seed=seed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -32,45 +33,74 @@ def staged_bundle(out: Path) -> Iterator[Path]:
         OutputError: `out` is a file or holds something that is not a bundle, its parent cannot be written or is
             full, or another export is writing to it.
     """
-    _check_replaceable(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(out):
-            staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+    place = out.resolve()  # what a link points at is replaced, not the link
+    _check_replaceable(out, place)
+    with _blaming(out, place.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with _exclusive(out, place):
+            _sweep(place)
+            staging = Path(tempfile.mkdtemp(prefix=_partial(place), dir=place.parent))
             try:
                 yield staging
-                _swap(staging, out)
+                _swap(staging, place)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
+
+
+def _partial(place: Path) -> str:
+    return f".{place.name}.partial-"
+
+
+def _sweep(place: Path) -> None:
+    """Remove what exports to this place that were killed left half-written; we hold the lock, so none is running."""
+    for leftover in place.parent.glob(f"{glob.escape(_partial(place))}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _blaming(out: Path, parent: Path) -> Iterator[None]:
+    """Turn what the system says of the output folder into our error; what it says of other files is not about it."""
+    try:
+        yield
     except OSError as error:
-        if error.errno not in _REASONS:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        ours = error.filename is None or Path(str(error.filename)).absolute().is_relative_to(parent)
+        ours = ours or parent.is_relative_to(Path(str(error.filename)).absolute())
+        if error.errno not in _REASONS or not (ours or full):
             raise
         raise _output_error(out, error) from error
 
 
+_CHOOSE = "choose another folder with --out"
+_FREE = "free some space or choose another disk with --out"
 _REASONS = {
-    errno.EACCES: ("it cannot be written (permission denied)", "choose another folder with --out"),
-    errno.EPERM: ("it cannot be written (not permitted)", "choose another folder with --out"),
-    errno.EROFS: ("it is on a read-only file system", "choose another folder with --out"),
-    errno.ENOSPC: ("the disk is full", "free some space or choose another disk with --out"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space or choose another disk with --out"),
-    errno.ENOTDIR: ("a part of its path is a file", "choose another folder with --out"),
-    errno.EEXIST: ("a part of its path is a file", "choose another folder with --out"),
+    errno.EACCES: ("it cannot be written (permission denied)", _CHOOSE),
+    errno.EPERM: ("it cannot be written (not permitted)", _CHOOSE),
+    errno.EROFS: ("it is on a read-only file system", _CHOOSE),
+    errno.ENOSPC: ("the disk is full", _FREE),
+    errno.EDQUOT: ("the disk quota is used up", _FREE),
+    errno.ENOENT: ("a folder on its path is missing and cannot be made", _CHOOSE),
+    errno.ENOTDIR: ("a part of its path is a file", _CHOOSE),
+    errno.EEXIST: ("a part of its path is a file", _CHOOSE),
+    errno.ENAMETOOLONG: ("its name is too long", _CHOOSE),
+    errno.EBUSY: ("it is in use (a mount point?)", _CHOOSE),
 }
 
 
 def _output_error(out: Path, error: OSError) -> OutputError:
-    reason, mend = _REASONS.get(error.errno or 0, (f"it cannot be used ({error})", "choose another folder with --out"))
+    reason, mend = _REASONS.get(error.errno or 0, (f"it cannot be used ({error})", _CHOOSE))
     return OutputError(str(out), reason, mend)
 
 
-def _check_replaceable(out: Path) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputError(str(out), "it is a file, not a folder", "choose another folder with --out")
+def _check_replaceable(out: Path, place: Path) -> None:
+    if Path.cwd().is_relative_to(place):
+        raise OutputError(str(out), "it is the folder you are in, or holds it", "name a new folder with --out")
     try:
-        contents = sorted(p.name for p in out.iterdir())
+        if not place.exists():
+            return
+        if not place.is_dir():
+            raise OutputError(str(out), "it is a file, not a folder", _CHOOSE)
+        contents = sorted(p.name for p in place.iterdir())
     except OSError as error:
         raise _output_error(out, error) from error
     if contents and MANIFEST not in contents:
@@ -82,9 +112,9 @@ def _check_replaceable(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _exclusive(out: Path) -> Iterator[None]:
-    """Hold a lock on `out`, or fail at once naming who holds it. The kernel drops the lock when its holder dies."""
-    path = out.parent / f".{out.name}.lock"
+def _exclusive(out: Path, place: Path) -> Iterator[None]:
+    """Hold a lock on `place`, or fail at once naming who holds it. The kernel drops the lock when its holder dies."""
+    path = place.parent / f".{place.name}.lock"
     with path.open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

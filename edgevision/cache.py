@@ -6,11 +6,13 @@ go when the cache outgrows its cap. `EDGEVISION_CACHE` moves it; `EDGEVISION_CAC
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from edgevision.environment import package_versions, source_digest
 __all__ = ["Cache", "default_cache", "stage_key"]
 
 DEFAULT_CAP = 4 * 2**30
+_PARTIAL = ".partial-"
+_ABANDONED_SECONDS = 24 * 3600
 
 
 def stage_key(stage: str, inputs: Mapping[str, Any]) -> str:
@@ -48,8 +52,14 @@ class Cache:
         entry = self.root / key
         if not entry.is_dir():
             return None
-        os.utime(entry)
+        with contextlib.suppress(OSError):  # a cache that may only be read serves as well
+            os.utime(entry)
         return entry
+
+    def drop(self, key: str) -> None:
+        """Forget an entry that turned out to be damaged."""
+        if self.root is not None:
+            shutil.rmtree(self.root / key, ignore_errors=True)
 
     def put(self, key: str, fill: Callable[[Path], None]) -> None:
         """Keep a result: `fill` writes it into an empty folder. A cache that cannot be written to keeps nothing."""
@@ -57,14 +67,16 @@ class Cache:
             return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.root))
+            staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=self.root))
         except OSError:
             return
         try:
             fill(staging)
             staging.rename(self.root / key)
         except OSError:
-            shutil.rmtree(staging, ignore_errors=True)  # lost the race to another process, or the disk is full
+            pass  # lost the race to another process, or the disk is full
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
         self._trim()
 
     def bytes(self) -> int:
@@ -77,11 +89,13 @@ class Cache:
         found = []
         for entry in self.root.iterdir():
             if entry.is_dir() and not entry.name.startswith("."):
-                size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
-                found.append((entry.stat().st_mtime, size, entry))
+                with contextlib.suppress(OSError):  # another process has just removed it
+                    size = sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+                    found.append((entry.stat().st_mtime, size, entry))
         return sorted(found, key=lambda item: item[0])
 
     def _trim(self) -> None:
+        self._sweep()
         entries = self._entries()
         excess = sum(size for _, size, _ in entries) - self.cap
         for _, size, entry in entries:
@@ -89,6 +103,14 @@ class Cache:
                 return
             shutil.rmtree(entry, ignore_errors=True)
             excess -= size
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed left half-written."""
+        assert self.root is not None  # only ever called by `put`, which asked
+        for staging in self.root.glob(f"{_PARTIAL}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - staging.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(staging, ignore_errors=True)
 
 
 def default_cache() -> Cache:

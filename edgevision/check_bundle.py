@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from edgevision.bundle import inside, open_bundle
 from edgevision.errors import DataError, GateError
-from edgevision.hashing import tree_sha256
+from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import Manifest, Parity
 from edgevision.pipeline import SAMPLE
 from edgevision.proof import Difference
@@ -81,13 +81,19 @@ def target_of(manifest: Manifest, **override: Any) -> Target:
 
 
 def _check_hashes(path: Path, manifest: Manifest) -> None:
-    parts: Sequence[tuple[str, str]] = (
-        (manifest.graph.path, manifest.graph.sha256),
-        (str(manifest.artifact["path"]), str(manifest.artifact["sha256"])),
-    )
-    for part, expected in parts:
-        if tree_sha256(inside(path, part)) != expected:
-            raise DataError(str(path / part), "its contents are not what the manifest says", "export the bundle again")
+    artifact = str(manifest.artifact["path"])
+    if tree_sha256(inside(path, artifact)) != manifest.artifact["sha256"]:
+        raise _changed(path / artifact)
+    for part, expected in {manifest.graph.path: manifest.graph.sha256, **manifest.files}.items():
+        file = inside(path, part)
+        if not file.is_file():
+            raise DataError(str(path / part), "the file is missing", "export the bundle again")
+        if file_sha256(file) != expected:
+            raise _changed(path / part)
+
+
+def _changed(part: Path) -> DataError:
+    return DataError(str(part), "its contents are not what the manifest says", "export the bundle again")
 
 
 def _like(feed: Mapping[str, Array], seed: int) -> dict[str, Array]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.errors import OutputError, UsageError
+from edgevision.errors import UsageError
 from edgevision.manifest import Record, as_json
 from edgevision.spec import Batch, OnnxFile, ZooModel, parse_model
 from edgevision.stages.timing import Report, unreported
+from edgevision.whole_file import whole_file
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -91,7 +91,7 @@ def _merged_graph(
     batches = [1] * options.samples
     if isinstance(spec, OnnxFile):
         report("read")
-        read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed)
+        read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed, report=report)
         return read.info.variant, read.graph, (), read.warnings
     report("load")
     settings = LoadOptions(
@@ -102,6 +102,7 @@ def _merged_graph(
         seed=options.seed,
     )
     loaded, record = load(spec, settings)
+    report("samples")
     samples = samples_of_module(loaded, batches, options.seed)
     graph = deploy_graph(loaded, CaptureOptions(), samples, default_cache(), report)
     return loaded.info.variant, graph, (record,), loaded.warnings
@@ -110,18 +111,14 @@ def _merged_graph(
 def _write(out: Path, spec: Any, options: MergeOptions, model: ir.Model) -> None:
     import onnx_ir
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-", dir=out.parent) as folder:
-            staging = Path(folder) / out.name
-            if out.suffix == ".onnx":
-                onnx_ir.save(model, staging)
-            else:
-                import torch
+    with whole_file(out) as staging:
+        if out.suffix == ".onnx":
+            onnx_ir.save(model, staging)
+        else:
+            import torch
 
-                from edgevision.reparam.deploy_keys import deploy_state
+            from edgevision.reparam.deploy_keys import deploy_state
 
-                torch.save(deploy_state(spec.name, model, options.model_args), staging)
-            staging.replace(out)
-    except OSError as error:
-        raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error
+            # Through a stream, so that a full disk is an OSError and not an error of torch's own archive writer.
+            with staging.open("wb") as stream:
+                torch.save(deploy_state(spec.name, model, options.model_args), stream)

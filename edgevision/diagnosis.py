@@ -41,7 +41,7 @@ def _machine() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     versions = package_versions()
-    for name in ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "onnxsim", "numpy"):
+    for name in ("torch", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy"):
         found = versions.get(name)
         yield Finding(
             what=name,
@@ -78,7 +78,6 @@ def _cache() -> Finding:
     cache = default_cache()
     if cache.root is None:
         return Finding(what="cache", good=True, state="off (EDGEVISION_CACHE=off)")
-    state = f"{cache.root}: {cache.bytes() / 2**20:.0f} of {cache.cap / 2**20:.0f} MiB"
-    return Finding(
-        what="cache", good=True, state=state, mend="EDGEVISION_CACHE moves it, EDGEVISION_CACHE=off stops it"
-    )
+    used = f"{cache.bytes() / 2**20:.0f} of {cache.cap / 2**20:.0f} MiB"
+    state = f"{cache.root}: {used} (EDGEVISION_CACHE=FOLDER moves it, EDGEVISION_CACHE=off stops it)"
+    return Finding(what="cache", good=True, state=state)

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PACKAGES", "cpu_name", "environment", "package_versions", "source_digest"]
+__all__ = ["PACKAGES", "available_memory", "cpu_name", "environment", "package_versions", "source_digest"]
 
 #: Packages whose version may change an artifact.
 PACKAGES = (
@@ -20,7 +20,6 @@ PACKAGES = (
     "onnx-ir",
     "onnxscript",
     "onnxruntime",
-    "onnxsim",
     "numpy",
     "timm",
     "coremltools",
@@ -52,6 +51,41 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def available_memory() -> int:
+    """Bytes that this process may still take: what the machine has free, or what its control group leaves."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for folder, limit, used, cached in _CGROUPS:
+        bound, taken = _number(folder / limit), _number(folder / used)
+        if bound is not None and taken is not None:
+            free = min(free, max(0, bound - taken + _of_cache(folder / "memory.stat", cached)))
+    return free
+
+
+#: Where a container sees its limit, its use and, in memory.stat, what of that is cache and can be had back; v2 and v1.
+_CGROUPS = (
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.current", "inactive_file"),
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None  # "max" where there is no limit
+
+
+def _of_cache(stat: Path, key: str) -> int:
+    try:
+        rows = dict(line.split() for line in stat.read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(rows.get(key, 0))
+
+
 def environment() -> Mapping[str, Any]:
     """The manifest's `environment`: nothing in it names the user, the host or a path."""
     return {
@@ -69,9 +103,11 @@ def source_digest() -> str:
     import edgevision
 
     digest = hashlib.sha256()
+    package = Path(edgevision.__file__).parent
     for root in edgevision.__path__:
         base = Path(root)
-        folders = [base] if base.name == "edgevision" else [base / "models", base / "calibration", base / "plugins"]
+        # In a checkout (which may be called anything, `edgevision` too) the other entry is the checkout's root.
+        folders = [base] if base == package else [base / "models", base / "calibration", base / "plugins"]
         for folder in folders:
             for path in sorted(folder.rglob("*")):
                 if path.suffix in {".py", ".toml", ".cc", ".h", ".so"} and path.is_file():

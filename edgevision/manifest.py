@@ -27,7 +27,8 @@ class Record:
 
     Attributes:
         name: the stage.
-        seconds: wall time.
+        seconds: wall time, the stage's proof included.
+        proof_seconds: how much of that the proof took.
         inputs, outputs: sha256 of what went in and came out.
         max_abs_over_std, relative_l2_error: the error this stage introduced; None where a stage changes no numbers.
         notes: sentences for a reader: what was cached, merged, declined.
@@ -35,6 +36,7 @@ class Record:
 
     name: str
     seconds: float
+    proof_seconds: float = 0.0
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
     max_abs_over_std: float | None = None
@@ -79,7 +81,15 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything a bundle says about itself. `inputs` and `outputs` list name, shape (None is dynamic) and dtype."""
+    """Everything a bundle says about itself.
+
+    Attributes:
+        inputs, outputs: name, shape (None is dynamic) and dtype of each tensor.
+        files: sha256 of every file in the bundle but this one and the README.
+        proofs: what was proven of an artifact besides (or instead of) its parity.
+        reparam: `applied` and `declined` rows of the merge.
+        warnings: what the user was told on the screen.
+    """
 
     model: ModelInfo
     target: Mapping[str, Any]
@@ -89,6 +99,7 @@ class Manifest:
     parity: Parity
     inputs: Sequence[Mapping[str, Any]] = ()
     outputs: Sequence[Mapping[str, Any]] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     proofs: Sequence[Mapping[str, Any]] = ()
     calibration: Mapping[str, Any] | None = None
     quantization: Mapping[str, Any] | None = None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevision.stages.graph import DeployGraph
+    from edgevision.stages.quantize import Int8, QuantizeOptions
     from edgevision.stages.samples import Samples
 
 __all__ = ["ExportOptions", "Exported", "export_bundle"]
@@ -43,12 +44,13 @@ class ExportOptions:
         target: name of the target.
         target_options: options of that target only, by field name.
         weights, weights_key, model_args, input_size, seed: see `LoadOptions`.
-        precision: of the artifact.
+        precision: of the artifact; None takes the target's own.
         batch: fixed, or a range.
         plugins: use our kernels where the target takes them.
         merge: fold branches and norms; False compiles an ONNX file as it is.
         out: the bundle's folder; None puts it into the current one, named after model, target and precision.
         samples: random inputs the artifact is verified on.
+        quantize: how a float graph becomes INT8; None when it is not asked for, or the graph is quantized already.
     """
 
     model: str
@@ -59,12 +61,13 @@ class ExportOptions:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     seed: int = 0
-    precision: Precision = "fp32"
+    precision: Precision | None = None
     batch: Batch = field(default_factory=Batch)
     plugins: bool = True
     merge: bool = True
     out: Path | None = None
     samples: int = 4
+    quantize: QuantizeOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,16 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     entry = find_target(options.target)
     target = make_target(entry, _target_options(entry, options))
     spec = parse_model(options.model)
-    out = options.out or Path(f"{_stem(spec)}-{options.target}-{options.precision}")
+    out = options.out or Path(f"{_stem(spec)}-{options.target}-{_precision(entry, options)}")
+    cache = cache or default_cache()
+    _check_quantize(options, _precision(entry, options))
     with staged_bundle(out) as folder:
-        source = _source(spec, options, cache or default_cache(), report)
+        source = _source(spec, options, cache, report)
+        if options.quantize is not None:
+            source = _quantized(source, options.quantize, entry.name, cache, report)
+            if source.int8 is not None and not source.int8.gained:
+                options = dataclasses.replace(options, precision="fp32")
+                target = make_target(entry, _target_options(entry, options))
         manifest = _finish(source, target, entry, options, folder, report)
     return Exported(out, manifest)
 
@@ -100,6 +110,7 @@ class _Source:
     samples: Samples
     records: Sequence[Record]
     warnings: Sequence[str]
+    int8: Int8 | None = None
 
 
 def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
@@ -111,7 +122,13 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
                 raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
         report("read")
         read = read_onnx(
-            spec.path, options.batch, options.input_size, _batches(options), options.seed, merged=options.merge
+            spec.path,
+            options.batch,
+            options.input_size,
+            _batches(options),
+            options.seed,
+            merged=options.merge,
+            report=report,
         )
         return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     from edgevision.stages.capture import CaptureOptions
@@ -126,11 +143,24 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
         model_args=options.model_args,
         input_size=options.input_size,
         seed=options.seed,
+        batch=max(_batches(options)),
     )
     loaded, record = load(spec, settings)
+    report("samples")
     samples = samples_of_module(loaded, _batches(options), options.seed)
     graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
+
+
+def _quantized(source: _Source, how: QuantizeOptions, target: str, cache: Cache, report: Report) -> _Source:
+    """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
+    from edgevision.stages.quantize import quantize_graph
+
+    report("quantize")
+    int8 = quantize_graph(source.graph.model, source.samples, source.info.preprocess, target, how, cache, report)
+    graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
+    warnings = (*source.warnings, *int8.warnings)
+    return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
 
 
 def _finish(
@@ -144,25 +174,31 @@ def _finish(
     """Compile and verify, then everything a bundle holds besides the artifact."""
     import onnx_ir
 
+    precision = _precision(entry, options)
+    _require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     report("compile")
-    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
+    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    parity, verified = verify_artifact(artifact, target, source.samples, TOLERANCES.get(options.precision, 1e-4))
+    tolerance = source.int8.tolerance if source.int8 else TOLERANCES[precision]
+    verified = verify_artifact(artifact, target, source.samples, tolerance)
     source.samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
-        target={"name": entry.name, "precision": options.precision, "options": as_json(target)},
+        target={"name": entry.name, "precision": precision, "options": as_json(target)},
         graph=_graph_info(source.graph, graph_path),
         artifact=_artifact_info(artifact, folder),
-        stages=(*source.records, *source.graph.records, compiled, verified),
-        parity=parity,
+        stages=(*source.records, *source.graph.records, compiled, verified.record),
+        parity=verified.parity,
         inputs=_tensors(source.graph.model.graph.inputs),
         outputs=_tensors(source.graph.model.graph.outputs),
-        proofs=tuple(as_json(p) for p in artifact.proofs),
+        files={str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()},
+        proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
+        calibration=source.int8.calibration if source.int8 else None,
+        quantization=source.int8.quantization if source.int8 else None,
         warnings=(*source.warnings, *artifact.notes),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
@@ -180,10 +216,29 @@ def _batches(options: ExportOptions) -> list[int]:
     return [sizes[i % len(sizes)] for i in range(max(options.samples, len(sizes)))]
 
 
+def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:
+    own: Precision = options.precision or entry.create().precision
+    return own
+
+
+def _require_quantized(model: ir.Model, precision: Precision) -> None:
+    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
+        raise UsageError(
+            "--precision int8",
+            "the graph has no Q/DQ pairs: it is not quantized",
+            "give --data with images to calibrate on, or an ONNX file that is quantized",
+        )
+
+
+def _check_quantize(options: ExportOptions, precision: Precision) -> None:
+    if options.quantize is not None and precision != "int8":
+        raise UsageError("--data", f"--precision {precision} is not calibrated", "give --precision int8 with it")
+
+
 def _target_options(entry: TargetEntry, options: ExportOptions) -> dict[str, Any]:
     """The target's fields from the options all targets share, over those given for it alone."""
     fields = {f.name for f in dataclasses.fields(entry.create)}
-    shared = {"precision": options.precision, "plugins": options.plugins, "batch": options.batch}
+    shared = {"precision": _precision(entry, options), "plugins": options.plugins, "batch": options.batch}
     if not options.plugins and "plugins" not in fields:
         raise UsageError("--no-plugins", f"the target {entry.name} uses no plugins anyway", "leave --no-plugins out")
     return {**{k: v for k, v in shared.items() if k in fields}, **options.target_options}
@@ -228,6 +283,11 @@ def _artifact_info(artifact: Artifact, folder: Path) -> dict[str, Any]:
 
 
 def _stem(spec: ModelSpec) -> str:
+    """What a bundle is called by default; a name of timm's may have a slash in it."""
+    return _name(spec).replace("/", "-")
+
+
+def _name(spec: ModelSpec) -> str:
     match spec:
         case OnnxFile(path):
             return path.stem

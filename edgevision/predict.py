@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import target_of
-from edgevision.errors import DataError, OutputError, TargetError
+from edgevision.errors import DataError, TargetError
 from edgevision.images import read_input
+from edgevision.whole_file import whole_file
 
 __all__ = ["Guess", "Prediction", "predict", "write_outputs"]
 
@@ -73,11 +74,8 @@ def write_outputs(prediction: Prediction, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    try:
-        with path.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **{f"output.{i}": o for i, o in enumerate(prediction.outputs)})
-    except OSError as error:
-        raise OutputError(str(path), f"it cannot be written ({error.strerror})", "choose another --out") from error
+    with whole_file(path) as staging, staging.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **{f"output.{i}": o for i, o in enumerate(prediction.outputs)})
 
 
 def _top(logits: NDArray[np.generic], labels: Path | None, count: int) -> tuple[Guess, ...]:

@@ -79,6 +79,14 @@ class Batch:
     best: int = 1
     most: int = 1
 
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= self.best <= self.most:
+            raise UsageError(
+                f"--batch {self.least}:{self.best}:{self.most}",
+                "0 < MIN <= OPT <= MAX does not hold",
+                "e.g. 1 or 1:4:16",
+            )
+
     @property
     def dynamic(self) -> bool:
         """Whether the graph's first dimension is left open."""
@@ -88,15 +96,11 @@ class Batch:
     def parse(cls, text: str) -> Batch:
         """Read `N` or `MIN:OPT:MAX`."""
         parts = text.split(":")
-        if len(parts) not in (1, 3) or not all(p.isdecimal() and int(p) > 0 for p in parts):
-            raise UsageError(
-                f"--batch {text}", "it is neither N nor MIN:OPT:MAX of positive numbers", "e.g. 1 or 1:4:16"
-            )
+        if len(parts) not in (1, 3) or not all(p.isascii() and p.isdecimal() for p in parts):
+            raise UsageError(f"--batch {text}", "it is neither N nor MIN:OPT:MAX", "e.g. 1 or 1:4:16")
         if len(parts) == 1:
             return cls(int(text), int(text), int(text))
         least, best, most = map(int, parts)
-        if not least <= best <= most:
-            raise UsageError(f"--batch {text}", "MIN <= OPT <= MAX does not hold", "e.g. 1:4:16")
         return cls(least, best, most)
 
 

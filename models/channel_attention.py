@@ -17,4 +17,4 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.conv(x.mean((2, 3)).unsqueeze(1)))
-        return x * gate.squeeze(1)[:, :, None, None]
+        return x * gate.view(-1, x.shape[1], 1, 1)

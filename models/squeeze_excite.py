@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgevision.models.pointwise_linear import PointwiseLinear
+
 __all__ = ["LinearSqueezeExcite", "SqueezeExcite"]
 
 
@@ -28,8 +30,8 @@ class LinearSqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, reduced: int) -> None:
         super().__init__()
-        down, up = nn.Linear(channels, reduced, bias=False), nn.Linear(reduced, channels, bias=False)
+        down, up = PointwiseLinear(channels, reduced, bias=False), PointwiseLinear(reduced, channels, bias=False)
         self.fc = nn.Sequential(down, nn.ReLU(), up, nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.fc(x.mean((2, 3)))[:, :, None, None]
+        return x * self.fc(x.mean((2, 3), keepdim=True))

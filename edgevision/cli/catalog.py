@@ -25,12 +25,12 @@ def models(json: Json = False) -> None:
             short.get(v.name, ""),
             f"{v.params / 1e6:.1f}",
             "x".join(map(str, v.input_size)),
-            v.top1 or "",
-            v.paper,
+            "" if v.top1 is None else f"{v.top1:.1f}",
+            v.paper.removeprefix("https://arxiv.org/abs/"),
         )
         for v in variants().values()
     ]
-    print_table("the zoo", ["name", "alias", "M params", "input", "top-1", "paper"], rows)
+    print_table("the zoo", ["name", "alias", "M params", "input", "top-1", "arXiv"], rows)
 
 
 def ops(json: Json = False) -> None:
@@ -44,7 +44,10 @@ def ops(json: Json = False) -> None:
         listed = [{"name": o.name, "torch_op": o.torch_op, "bodies": list(o.bodies)} for o in operators().values()]
         print_json({"operators": listed, "kernels": kernels})
         return
-    rows = [(o.name, o.torch_op, ", ".join(o.bodies), kernels or "none, bodies serve") for o in operators().values()]
+    rows = [
+        (o.name, o.torch_op or "fused by passes", ", ".join(o.bodies), kernels or "none, bodies serve")
+        for o in operators().values()
+    ]
     print_table("custom operators (domain edgevision, version 1)", ["name", "torch op", "bodies", "CPU kernel"], rows)
 
 

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from edgevision.cli.options import BatchText, Json, NoPlugins, Out, PrecisionText, SizeText, TargetText, parse_precision
+from edgevision.cli.options import (
+    BatchText,
+    ComputeCapability,
+    DeploymentTarget,
+    Flavor,
+    Json,
+    NoPlugins,
+    Out,
+    PrecisionText,
+    SizeText,
+    TargetText,
+    given,
+    parse_precision,
+)
 
 __all__ = ["register"]
 
@@ -15,10 +28,13 @@ __all__ = ["register"]
 def compile_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="An ONNX graph from anywhere")],
     target: TargetText,
-    precision: PrecisionText = "fp32",
+    precision: PrecisionText = None,
     input_size: SizeText = None,
     batch: BatchText = "1",
     no_plugins: NoPlugins = False,
+    flavor: Flavor = None,
+    compute_capability: ComputeCapability = None,
+    minimum_deployment_target: DeploymentTarget = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -36,9 +52,14 @@ def compile_file(
         model=str(file),
         target=target,
         precision=parse_precision(precision),
-        input_size=parse_input_size(input_size) if input_size else None,
+        input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
+        target_options=given(
+            flavor=flavor,
+            compute_capability=compute_capability,
+            minimum_deployment_target=minimum_deployment_target,
+        ),
         merge=False,
         out=out,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["print_json", "print_table", "progress", "stdout", "warn"]
+__all__ = ["print_facts", "print_json", "print_table", "progress", "stdout", "warn"]
+
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?\s?%?")
 
 
 def stdout() -> Console:
@@ -27,16 +30,33 @@ def print_json(document: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; cells that look like numbers are right-aligned by their column's first row."""
+    """A table; columns in which all cells look like numbers are right-aligned."""
     from rich.table import Table
-    from rich.text import Text
 
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, name in enumerate(columns):
-        numeric = bool(rows) and isinstance(rows[0][index], (int, float))
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        filled = [row[index] for row in cells if row[index]]
+        numeric = bool(filled) and all(_NUMBER.fullmatch(cell) for cell in filled)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    _print(table, cells)
+
+
+def print_facts(title: str, facts: Sequence[tuple[str, object]]) -> None:
+    """A list of names and what there is to say of each."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    _print(table, [[name, "" if fact is None else str(fact)] for name, fact in facts])
+
+
+def _print(table: Any, cells: Sequence[Sequence[str]]) -> None:
+    from rich.text import Text
+
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
     stdout().print(table)
 
 
@@ -55,7 +75,7 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Shows on stderr which stage runs, for how long, and how long each finished one took.
 
     Yields:
-        A function that is told the name of each stage as it begins.
+        A function that is told the name of each stage as it begins; `stage: detail` says how far the one that runs is.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -65,6 +85,9 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
         running: list[Any] = []
 
         def report(stage: str) -> None:
+            if running and ": " in stage:
+                bar.update(running[-1], description=f"{title}: {stage}")
+                return
             if running:
                 bar.update(running[-1], total=1, completed=1)
             running.append(bar.add_task(f"{title}: {stage}", total=None))

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevision.errors import UsageError
 
+if TYPE_CHECKING:
+    from edgevision.stages.quantize import QuantizeOptions
+
 __all__ = [
     "BatchText",
     "BundleArg",
+    "Calibrator",
+    "ComputeCapability",
+    "DataText",
+    "DeploymentTarget",
+    "Exclude",
+    "Flavor",
+    "Images",
     "Json",
     "ModelArg",
     "ModelArgs",
     "NoPlugins",
     "Out",
     "PrecisionText",
+    "SchemeText",
     "SizeText",
     "TargetText",
     "ThreadCount",
     "WeightsFile",
     "WeightsKey",
+    "given",
     "parse_model_args",
     "parse_precision",
+    "quantize_options",
 ]
 
 ModelArg = Annotated[
@@ -40,11 +53,32 @@ ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", metavar="K=V
 SizeText = Annotated[str | None, typer.Option("--input-size", metavar="HxW", help="Input height and width in pixels")]
 BatchText = Annotated[str, typer.Option("--batch", metavar="N|MIN:OPT:MAX", help="Batch size, or a dynamic range")]
 TargetText = Annotated[str, typer.Option("--target", help="ort, trt, coreml, onnx (see `edgevision targets`)")]
-PrecisionText = Annotated[str, typer.Option("--precision", help="fp32, fp16, bf16 or int8")]
+PrecisionText = Annotated[str | None, typer.Option("--precision", help="fp32, fp16, bf16 or int8")]
 NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use op bodies alone, no kernels of ours")]
+Flavor = Annotated[str | None, typer.Option("--flavor", help="trt: rtx or enterprise; the installed one if absent")]
+ComputeCapability = Annotated[
+    str | None, typer.Option("--compute-capability", metavar="8.6,8.9", help="trt: GPUs to build for")
+]
+DeploymentTarget = Annotated[
+    str | None, typer.Option("--minimum-deployment-target", metavar="iOS17", help="coreml: oldest system to run on")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]
 ThreadCount = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 leaves it to the runtime")]
+
+DataText = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DIR|NPZ|NPY|digits", help="Images: to calibrate INT8 on, or to test with"),
+]
+SchemeText = Annotated[
+    str | None, typer.Option("--scheme", help="INT8 scheme; the target's for this machine if absent")
+]
+Calibrator = Annotated[str, typer.Option("--calibrator", help="min-max, percentile, entropy or mse")]
+Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data that are used at most")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
+]
 
 
 def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
@@ -61,8 +95,31 @@ def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
     return values
 
 
-def parse_precision(text: str) -> Any:
-    """One of the precisions; UsageError otherwise."""
+def quantize_options(
+    data: str | None, scheme: str | None, calibrator: str, images: int, exclude: list[str] | None
+) -> QuantizeOptions | None:
+    """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
+    from edgevision.calibration.calibrators import parse_method
+    from edgevision.stages.quantize import QuantizeOptions
+
+    if data is None:
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude)):
+            if value:
+                raise UsageError(flag, "it needs --data", "name the images to calibrate on")
+        return None
+    method = parse_method(calibrator)
+    return QuantizeOptions(data=data, scheme=scheme, calibrator=method, images=images, exclude=tuple(exclude or ()))
+
+
+def given(**options: str | None) -> dict[str, str]:
+    """The options of one target that were typed."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_precision(text: str | None) -> Any:
+    """One of the precisions, or None for the target's own; UsageError otherwise."""
+    if text is None:
+        return None
     known = ("fp32", "fp16", "bf16", "int8")
     if text not in known:
         raise UsageError(f"--precision {text}", "there is no such precision", f"one of: {', '.join(known)}")

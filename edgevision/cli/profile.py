@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevision.cli.options import BundleArg, Json, Out, ThreadCount
+
+if TYPE_CHECKING:
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import Watch
+    from edgevision.stages.timing import Report
 
 __all__ = ["register"]
 
 
 def profile(
     bundle: BundleArg,
-    device: Annotated[str, typer.Option("--device", help="local")] = "local",
+    device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
     from edgevision.cli.console import print_json, progress
-    from edgevision.devices.local import ProfileOptions, profile_local
-    from edgevision.errors import UsageError
+    from edgevision.cli.watch import RunningMedian
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import unwatched
 
-    if device != "local":
-        raise UsageError(f"--device {device}", "there is no such device", "local is the one there is")
-    with progress("profile") as report:
-        document = profile_local(bundle, ProfileOptions(threads=threads, runs=runs, per_op=per_op), report=report)
+    options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
+    if watch:
+        running = RunningMedian()
+        document = _measure(bundle, device, options, out, running.stage, running.runs)
+        running.end()
+    else:
+        with progress("profile") as report:
+            document = _measure(bundle, device, options, out, report, unwatched)
     if out is not None:
         _write(out, document)
     if json:
@@ -38,19 +49,39 @@ def profile(
         _show(bundle, document)
 
 
+def _measure(
+    bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
+) -> dict[str, Any]:
+    """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.local import profile_local
+    from edgevision.devices.named import find_device
+    from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
+    from edgevision.errors import UsageError
+
+    if device == "local":
+        return profile_local(bundle, options, report=report, watch=watch)
+    named = find_device(device)
+    if options.per_op:
+        raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
+    try:
+        return profile_device(bundle, named, options, report=report, watch=watch)
+    except HalfMeasuredError as lost:
+        if out is not None:
+            _write(out, dict(lost.document))
+        raise
+
+
 def _write(out: Path, document: dict[str, Any]) -> None:
     import json
 
-    from edgevision.errors import OutputError
+    from edgevision.whole_file import whole_file
 
-    try:
-        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(str(out), f"it cannot be written ({error.strerror})", "choose another --out") from error
+    with whole_file(out) as staging:
+        staging.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _show(bundle: Path, document: dict[str, Any]) -> None:
-    from edgevision.cli.console import print_table
+    from edgevision.cli.console import print_facts, print_table
 
     latency = document["latency_ms"]
     low, high = latency["interval"]
@@ -61,17 +92,22 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("end to end", _end_to_end(document["end_to_end_ms"])),
         ("cold start", f"{document['cold_start_ms']:.0f} ms"),
         ("peak memory", f"{document['peak_memory_mib']:.0f} MiB"),
-        ("threads", document["threads"]),
+        ("threads", document["threads"] or "as the runtime chooses"),
+        ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
         ("parity here", f"{document['parity']['max_abs_over_std']:.1e} of std"),
     ]
-    print_table(f"{bundle} on {document['device']['cpu']}", ["", ""], rows)
+    print_facts(f"{bundle} on {document['device']['cpu']}", rows)
     if document["per_op"]:
         print_table(
             "per op type, one run",
             ["ms", "share", "count", "op"],
-            [(r["ms"], f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
+            [(f"{r['ms']:.3f}", f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
         )
+
+
+def _placement(document: dict[str, int] | None) -> str:
+    return "" if document is None else ", ".join(f"{n} nodes on {where}" for where, n in document.items())
 
 
 def _end_to_end(document: dict[str, Any] | None) -> str:

@@ -34,7 +34,7 @@ def reparam(
         weights=weights,
         weights_key=weights_key,
         model_args=parse_model_args(model_arg),
-        input_size=parse_input_size(input_size) if input_size else None,
+        input_size=None if input_size is None else parse_input_size(input_size),
         out=out,
     )
     with progress("reparam") as report:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgevision.cli.console import print_table, stdout
+from edgevision.cli.console import print_facts, print_table, stdout
 from edgevision.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def show_export(done: Exported) -> None:
 def show_manifest(path: Path, manifest: Manifest) -> None:
     """Stages with their errors, what the graph and the artifact are, and the verdict."""
     rows = [
-        (r.name, f"{r.seconds:.1f}", _error(r.max_abs_over_std), "; ".join(n for n in r.notes)[:90])
+        (r.name, f"{r.seconds:.1f}", f"{r.proof_seconds:.1f}", _error(r.max_abs_over_std), "; ".join(r.notes))
         for r in manifest.stages
     ]
     model, target = manifest.model, manifest.target
     title = f"{model.variant} → {target['name']} ({target['precision']})"
-    print_table(title, ["stage", "seconds", "max err / std", "notes"], rows)
+    print_table(title, ["stage", "seconds", "of it proof", "max error / std", "notes"], rows)
     custom = ", ".join(f"{n}x {op}" for op, n in manifest.graph.custom_ops.items()) or "none"
     facts = [
         ("parameters", f"{model.params:,}"),
@@ -39,9 +40,46 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         ("graph", f"{manifest.graph.nodes} nodes, opset {manifest.graph.opset}, custom operators: {custom}"),
         ("artifact", f"{manifest.artifact['path']}, {manifest.artifact['bytes'] / 2**20:.1f} MiB"),
         ("parity", _verdict(manifest)),
-        *((p["what"], f"{p['max_abs_over_std']:.1e} of std against {p['against']}") for p in manifest.proofs),
+        *_proofs(manifest),
+        *_int8(manifest),
     ]
-    print_table(str(path), ["", ""], facts)
+    print_facts(str(path), facts)
+
+
+def _proofs(manifest: Manifest) -> list[tuple[str, str]]:
+    """A row per kind of proof: what stands before the bracket, how often, and its worst error."""
+    kinds: dict[tuple[str, str], list[float]] = {}
+    for proof in manifest.proofs:
+        kinds.setdefault((proof["what"].partition(" (")[0], proof["against"]), []).append(proof["max_abs_over_std"])
+    return [
+        (what, f"{max(errors):.1e} of std against {against}" + (f", worst of {len(errors)}" if errors[1:] else ""))
+        for (what, against), errors in kinds.items()
+    ]
+
+
+def _int8(manifest: Manifest) -> list[tuple[str, str]]:
+    """What INT8 cost and gained, where it was asked for."""
+    found, data = manifest.quantization, manifest.calibration
+    if found is None or data is None:
+        return []
+    close, speed = found["fidelity"], found["speed"]
+    facts = [
+        ("calibration", f"{data['images']} images of {data['name']}, {data['method']}"),
+        ("INT8", f"scheme {found['scheme']}, {len(found['quantized'])} linear operators"),
+        ("INT8 against float", _fidelity(close)),
+    ]
+    if found["mac_share"] is not None:
+        facts.append(("multiplications in INT8", f"{found['mac_share']:.0%} on ONNX Runtime's own graph"))
+    if speed is not None:
+        low, high = speed["interval"]
+        facts.append(("speed", f"{speed['ratio']:.2f}x of float (95 % interval {low:.2f} to {high:.2f}), one thread"))
+    return facts
+
+
+def _fidelity(close: Mapping[str, Any]) -> str:
+    noise = "equal" if close["snr_db"] is None else f"{close['snr_db']:.1f} dB signal to noise"
+    same = "" if close["agreement"] is None else f", same top-1 on {close['agreement']:.1%}"
+    return f"{noise}{same}, {close['images']} images"
 
 
 def _error(value: float | None) -> str:

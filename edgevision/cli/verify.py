@@ -12,7 +12,7 @@ __all__ = ["register"]
 def verify(bundle: BundleArg, json: Json = False) -> None:
     """Check a bundle's files and run its artifact against the sample it carries and its own portable graph."""
     from edgevision.check_bundle import check_bundle
-    from edgevision.cli.console import print_json, print_table
+    from edgevision.cli.console import print_facts, print_json
     from edgevision.manifest import as_json
 
     checked = check_bundle(bundle)
@@ -27,7 +27,7 @@ def verify(bundle: BundleArg, json: Json = False) -> None:
         ("tolerance", f"{parity.tolerance:.0e}"),
         ("samples", parity.samples),
     ]
-    print_table(str(bundle), ["", ""], rows)
+    print_facts(str(bundle), rows)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import target_of
 from edgevision.devices.machine_state import machine_state
+from edgevision.devices.watching import Watch, unwatched
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
 from edgevision.latency import Latency, judge, summarize, warmed_up
@@ -21,10 +22,11 @@ from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
 
 if TYPE_CHECKING:
+    from edgevision.devices.ort_trace import Trace
     from edgevision.stages.samples import Array, Samples
     from edgevision.targets.target import Runner, Target
 
-__all__ = ["ProfileOptions", "profile_local"]
+__all__ = ["ProfileOptions", "bundle_facts", "profile_local"]
 
 #: Warming up ends here even when the runs have not settled.
 LONGEST_WARMUP_SECONDS = 10.0
@@ -39,8 +41,12 @@ class ProfileOptions:
     per_op: bool = False
 
 
-def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unreported) -> dict[str, Any]:
+def profile_local(
+    bundle: Path, options: ProfileOptions, *, report: Report = unreported, watch: Watch = unwatched
+) -> dict[str, Any]:
     """Measure a bundle on this machine. Returns the document of `profile --json`, schema version 1.
+
+    `watch` is told the samples so far after each run, outside the time measured.
 
     Raises:
         DataError: not a bundle.
@@ -59,27 +65,44 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         report("warm up")
         _warm_up(runner, feed)
         report(f"{options.runs} runs")
-        latency = summarize([_timed(lambda: runner(feed)) for _ in range(options.runs)])
+        samples_ms: list[float] = []
+        for _ in range(options.runs):
+            samples_ms.append(_timed(lambda: runner(feed)))
+            watch(samples_ms)
+        latency = summarize(samples_ms)
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    end_to_end = _end_to_end(manifest, bundle, target, options)
+    after = machine_state()
     verdict, reasons = judge(latency)
+    traced = _trace(target, manifest, bundle, feed, options)
     return {
         "schema_version": 1,
-        "bundle": {"model": manifest.model.variant, "target": manifest.target["name"], "graph": manifest.graph.sha256},
+        "bundle": bundle_facts(manifest),
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
-        "environment": {"before": before, "after": machine_state()},
-        "threads": options.threads,
+        "environment": {"before": before, "after": after},
+        "threads": getattr(target, "threads", 1),
         "runs": options.runs,
         "latency_ms": as_json(latency),
-        "end_to_end_ms": _end_to_end(manifest, bundle, target, options),
+        "end_to_end_ms": end_to_end,
         "verdict": verdict,
         "reasons": list(reasons),
         "cold_start_ms": cold,
         "peak_memory_mib": round(peak, 1),
-        "per_op": _per_op(manifest, bundle, feed, options) if options.per_op else None,
-        "placement": {"CPUExecutionProvider": "all"},
+        "per_op": list(traced.per_op) if traced and options.per_op else None,
+        "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+    }
+
+
+def bundle_facts(manifest: Manifest) -> dict[str, Any]:
+    """What a profile says of the bundle it measured; the graph's hash is what joins the two in a report."""
+    return {
+        "model": manifest.model.variant,
+        "target": manifest.target["name"],
+        "precision": manifest.target.get("precision"),
+        "graph": manifest.graph.sha256,
     }
 
 
@@ -147,16 +170,17 @@ def _end_to_end(manifest: Manifest, bundle: Path, target: Target, options: Profi
     return {**as_json(latency), "what": "JPEG 640x480 decoded, preprocessed, run"}
 
 
-def _per_op(
-    manifest: Manifest, bundle: Path, feed: Mapping[str, Array], options: ProfileOptions
-) -> list[dict[str, Any]] | None:
-    """Milliseconds per run and op type, from the runtime's own trace; None where the runtime has none."""
-    if manifest.target["name"] not in ("ort", "onnx"):
+def _trace(
+    target: Target, manifest: Manifest, bundle: Path, feed: Mapping[str, Array], options: ProfileOptions
+) -> Trace | None:
+    """What the runtime's own trace tells; None where the runtime has none."""
+    if not hasattr(target, "profile_to"):
         return None
     import tempfile
 
-    from edgevision.devices.ort_trace import op_times
+    from edgevision.devices.ort_trace import trace
 
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        target = _target_for(manifest, options, profile_to=f"{folder}/trace")
-        return op_times(target, inside(bundle, manifest.artifact["path"]), feed, runs=max(10, options.runs // 5))
+        tracing = _target_for(manifest, options, profile_to=f"{folder}/trace")
+        runs = max(10, options.runs // 5) if options.per_op else 1
+        return trace(tracing, inside(bundle, manifest.artifact["path"]), feed, runs)

@@ -1,10 +1,11 @@
-"""Time per op type from ONNX Runtime's own trace."""
+"""Where each node ran, and time per op type, from ONNX Runtime's own trace."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,28 +13,57 @@ if TYPE_CHECKING:
     from edgevision.stages.samples import Array
     from edgevision.targets.target import Target
 
-__all__ = ["op_times"]
+__all__ = ["Trace", "trace"]
 
 
-def op_times(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> list[dict[str, Any]]:
-    """Run under the profiler; rows {op, count, ms, share} for one run, the slowest first.
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What one run consists of.
 
-    `target` must be an `OnnxRuntime` with `profile_to` set.
+    Attributes:
+        per_op: rows {op, count, ms, share}, the slowest first.
+        placement: nodes per execution provider.
     """
+
+    per_op: Sequence[Mapping[str, Any]]
+    placement: Mapping[str, int]
+
+
+def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Trace:
+    """Run under the profiler, once to warm up and `runs` times. `target` must be an `OnnxRuntime` with `profile_to`."""
     with target.load(path) as runner:
         session = runner.session  # type: ignore[attr-defined]
-        for _ in range(runs):
+        for _ in range(runs + 1):
             runner(feed)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    total: dict[str, float] = defaultdict(float)
-    count: dict[str, int] = defaultdict(int)
-    for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            op = event["args"]["op_name"]
-            total[op] += event["dur"] / 1e3 / runs
-            count[op] += 1
-    whole = sum(total.values()) or 1.0
-    return [
+    kernels = _timed_runs([e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")], runs)
+    milliseconds: dict[str, float] = defaultdict(float)
+    for event, own in zip(kernels, _own_times(kernels), strict=True):
+        milliseconds[event["args"]["op_name"]] += own / 1e3 / runs
+    count = Counter(event["args"]["op_name"] for event in kernels)
+    whole = sum(milliseconds.values()) or 1.0
+    rows = [
         {"op": op, "count": round(count[op] / runs), "ms": round(ms, 4), "share": round(ms / whole, 4)}
-        for op, ms in sorted(total.items(), key=lambda item: -item[1])
+        for op, ms in sorted(milliseconds.items(), key=lambda item: -item[1])
     ]
+    nodes = {event["name"]: event["args"]["provider"] for event in kernels}
+    return Trace(per_op=rows, placement=dict(Counter(nodes.values())))
+
+
+def _timed_runs(kernels: list[dict[str, Any]], runs: int) -> list[dict[str, Any]]:
+    """Events in the order of their start, without those of the first run; every run has as many."""
+    kernels = sorted(kernels, key=lambda e: (e["ts"], -e["dur"]))
+    return kernels[len(kernels) // (runs + 1) :]
+
+
+def _own_times(kernels: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Microseconds of each event without the events inside it: a Scan's time holds that of its body's nodes."""
+    own = [float(event["dur"]) for event in kernels]
+    around: list[int] = []
+    for index, event in enumerate(kernels):
+        while around and event["ts"] >= kernels[around[-1]]["ts"] + kernels[around[-1]]["dur"]:
+            around.pop()
+        if around:
+            own[around[-1]] -= event["dur"]
+        around.append(index)
+    return own

@@ -25,13 +25,12 @@ def page() -> str:
 
 
 def _section(operator: Operator) -> str:
-    stem = operator.torch_op.split("::")[1]
     lines = [
         f"## {operator.name}",
         "",
         operator.doc,
         "",
-        f"From PyTorch: `edgevision.ops.{stem}.{stem}`, the custom operator `torch.ops.{operator.torch_op.replace('::', '.')}`.",
+        _origin(operator),
         f"Bodies: {', '.join(f'`{form}`' for form in operator.bodies)}.",
         "",
         "| input | shape | |",
@@ -48,6 +47,14 @@ def _section(operator: Operator) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _origin(operator: Operator) -> str:
+    if operator.torch_op is None:
+        return "Fused: no model writes it, passes put it into graphs for runtimes that have its kernel."
+    stem = operator.torch_op.split("::")[1]
+    qualified = operator.torch_op.replace("::", ".")
+    return f"From PyTorch: `edgevision.ops.{stem}.{stem}`, the custom operator `torch.ops.{qualified}`."
 
 
 def _tensor(tensor: Tensor) -> str:

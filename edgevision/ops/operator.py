@@ -82,7 +82,8 @@ class Operator:
         bodies: name of a form -> builder of the `onnx_ir.Function` that computes the operator in standard ONNX
             operators. `"canonical"` is there for every operator: it is the one a portable model carries. Builders
             name the function's `overload` so that equal signatures give equal overloads and different bodies differ.
-        torch_op: qualified name of the torch custom op, `edgevision::<stem>`; importing the module defines it.
+        torch_op: qualified name of the torch custom op, `edgevision::<stem>`; importing the module defines it. None for
+            a fused operator, which no model writes: passes put it into graphs for a runtime that has its kernel.
         translate: onnxscript-compatible translation of the torch op into the ONNX node, for the dynamo exporter.
     """
 
@@ -94,8 +95,8 @@ class Operator:
     reference: Callable[[Sequence[Array | None], Mapping[str, AttributeValue]], list[Array]]
     example: Callable[[np.random.Generator], tuple[list[Array], dict[str, AttributeValue]]]
     bodies: Mapping[str, Callable[[Signature], ir.Function]]
-    torch_op: str
-    translate: Callable[..., Any] = field(repr=False)
+    torch_op: str | None = None
+    translate: Callable[..., Any] | None = field(default=None, repr=False)
 
     def attribute_values(self, given: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
         """Every attribute of the schema, `given` over the defaults."""

@@ -2,8 +2,8 @@
 
 float16 ends at 65,504. A sum of squares passes that with activations of a few hundred, exp with arguments above 11, and
 a scan multiplies thousands of decays: normalisation, softplus, exp, scans and large reductions keep their inputs and
-outputs in float32, with a Cast where the two meet. Operators that only move data stay float32 between two that are kept,
-so that nothing is rounded on its way. Graph inputs and outputs keep their types.
+outputs in float32, with a Cast where the two meet. What lies between two that are kept stays float32 as well: the sum in
+log(1 + exp x) overflows just as the exp would. Graph inputs and outputs keep their types.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ _SOURCES: Final = frozenset(
 _REDUCTIONS: Final = frozenset(["ReduceSum", "ReduceMean", "ReduceL1", "GlobalAveragePool"])
 #: A mean or sum over at least this many elements is kept: their rounding errors, or their sum, show in half precision.
 LARGE: Final = 256
-_MOVING: Final = frozenset(
+#: Operators without weights of their own: between two kept ones, a rounding (or an overflow) there would undo both.
+_BETWEEN: Final = _REDUCTIONS | frozenset(
     [
         "Reshape",
         "Transpose",
@@ -91,8 +92,25 @@ _MOVING: Final = frozenset(
         "Gather",
         "Concat",
         "Tile",
+        "Pad",
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Neg",
+        "Abs",
+        "Max",
+        "Min",
+        "ReduceMax",
+        "ReduceMin",
+        "Clip",
+        "Where",
+        "Relu",
+        "Sigmoid",
+        "Tanh",
     ]
 )
+_STANDARD: Final = ("", "ai.onnx")
 #: Inputs that are float32 by the operator's definition.
 _ALWAYS_FLOAT: Final[Mapping[str, frozenset[int]]] = {"Resize": frozenset([1, 2]), "Upsample": frozenset([1])}
 #: Q/DQ nodes take float16 scales from this opset on.
@@ -145,13 +163,12 @@ def _check_typed(nodes: list[ir.Node]) -> None:
 
 
 def _kept(options: CastPrecision, nodes: list[ir.Node], opset: int) -> set[ir.Node]:
+    """The nodes that stay float32: those listed, and what lies between them and nothing else."""
     kept = {node for node in nodes if _stays(options, node, opset)}
-    grown = True
-    while grown:
-        more = {node for node in nodes if node not in kept and _carries(node, kept)}
-        kept |= more
-        grown = bool(more)
-    return kept
+    between = {node for node in nodes if node not in kept and node.op_type in _BETWEEN and node.domain in _STANDARD}
+    while leaving := {node for node in between if not _enclosed(node, kept | between)}:
+        between -= leaving
+    return kept | between
 
 
 def _stays(options: CastPrecision, node: ir.Node, opset: int) -> bool:
@@ -159,7 +176,7 @@ def _stays(options: CastPrecision, node: ir.Node, opset: int) -> bool:
         attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
     ):
         return True
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in _STANDARD:
         return node.op_type not in options.parameters
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return opset < _HALF_SCALES
@@ -177,14 +194,12 @@ def _reduced(node: ir.Node) -> int:
     return prod(before) // max(prod(after), 1) if len(x.shape) - len(before) == len(y.shape) - len(after) else LARGE
 
 
-def _carries(node: ir.Node, kept: set[ir.Node]) -> bool:
-    """Whether a node only moves float32 values from one kept node to others."""
-    if node.op_type not in _MOVING or node.domain not in ("", "ai.onnx"):
-        return False
-    sources = [v.producer() for v in node.inputs if v is not None and v.dtype == ir.DataType.FLOAT]
+def _enclosed(node: ir.Node, float32: set[ir.Node]) -> bool:
+    """Whether every float value a node reads is computed, and every one it makes is used, by nodes of `float32`."""
+    read = [v for v in node.inputs if v is not None and v.dtype == ir.DataType.FLOAT and not v.is_initializer()]
     uses = [use.node for value in node.outputs for use in value.uses()]
     ends = any(value.is_graph_output() for value in node.outputs)
-    return bool(sources and uses) and not ends and all(s in kept for s in sources) and all(u in kept for u in uses)
+    return bool(read and uses) and not ends and all(v.producer() in float32 for v in read) and float32.issuperset(uses)
 
 
 class _Casts:
@@ -211,7 +226,7 @@ class _Casts:
                 node.replace_input_with(index, self.view(value, wanted))
         for value in node.outputs:
             if not kept and value.dtype == ir.DataType.FLOAT:
-                value.dtype = self.half
+                value.type = ir.TensorType(self.half)  # a new one: clones of a graph share the type objects
         return not kept
 
     def view(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:

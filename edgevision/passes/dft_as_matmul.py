@@ -111,15 +111,13 @@ def _read(node: ir.Node, opset: int) -> _Transform | str:
     if axis is None or asked is None:
         return "its axis or its length is computed, not constant"
     signal, parts = x.shape[axis % rank], x.shape[-1]
-    if not isinstance(signal, int) or parts not in (1, 2):
+    if not isinstance(signal, int) or not isinstance(parts, int):
         return f"axis {axis} of its input has no fixed size"
     inverse, onesided = bool(node.attributes.get_int("inverse", 0)), bool(node.attributes.get_int("onesided", 0))
     length = asked or (2 * (signal - 1) if inverse and onesided else signal)
     if length > LARGEST:
         return f"{length} samples; the matrix would hold {2 * length * length:,} numbers (at most {LARGEST} samples)"
-    return _Transform(
-        axis=axis % rank, signal=signal, length=length, parts=int(parts), inverse=inverse, onesided=onesided
-    )
+    return _Transform(axis=axis % rank, signal=signal, length=length, parts=parts, inverse=inverse, onesided=onesided)
 
 
 def _scalar(node: ir.Node, index: int, default: int) -> int | None:

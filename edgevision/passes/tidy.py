@@ -3,6 +3,9 @@
 The cases: constant expressions (shape arithmetic, re-ordered weights, −exp(A_log)), reshapes to computed shapes,
 identities, equal sub-expressions, equal integer constants, unused nodes, opsets and functions. Equal *weights* stay
 apart: a fold may later change one and not the other.
+
+onnxsim, tried behind it, removes not one node more from the zoo's graphs; from CFSR's published file it removes 19, each
+a constant factor that the folds of `edgevision.reparam` move into a convolution, with a proof.
 """
 
 from __future__ import annotations

@@ -90,11 +90,11 @@ class LinearOp:
         offset = () if bias is None else (Weights(array=bias, name=name[1], dtype=self.dtype),)
         if self.kind == "MatMul":
             product = Step(op_type="MatMul", inputs=(self.x, weight), shape=self.y.shape)
-            return Step(op_type="Add", inputs=(product, *offset)) if offset else product
+            return Step(op_type="Add", inputs=(product, *offset), shape=self.y.shape) if offset else product
         attributes = attributes_of(node)
         if self.kind == "Gemm":
             attributes = {"transB": attributes.get("transB", 0)}
-        return Step(op_type=self.kind, inputs=(self.x, weight, *offset), attributes=attributes)
+        return Step(op_type=self.kind, inputs=(self.x, weight, *offset), attributes=attributes, shape=self.y.shape)
 
 
 def read_linear(node: ir.Node) -> LinearOp | None:

@@ -49,7 +49,8 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
     """
     options = options or ReparamOptions()
     equations = _chosen(options)
-    opset = model.graph.opset_imports.get("", 0)
+    imports = model.graph.opset_imports
+    opset = imports.get("", imports.get("ai.onnx", 0))
     if opset < _OLDEST_OPSET:
         raise GraphError("the model", f"its opset is {opset}", f"convert it to opset {_OLDEST_OPSET} or later first")
     tidy(model)

@@ -41,12 +41,14 @@ class Step:
 
     Attributes:
         shape: of the result, where it is known.
+        domain: of the operator; empty for the ONNX standard.
     """
 
     op_type: str
     inputs: tuple[ir.Value | Weights | Step, ...]
     attributes: Mapping[str, int | float | str | tuple[int, ...]] = field(default_factory=dict)
     shape: ir.Shape | None = None
+    domain: str = ""
 
     def steps(self) -> Iterator[Step]:
         """This step and those it reads, each once, in an order that can be run."""
@@ -102,7 +104,10 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
     for step in rewrite.new.steps():
         operands = [_operand(graph, operand, values) for operand in step.inputs]
         result = output.name if step is rewrite.new else f"{output.name}_{len(nodes)}"
-        node = ir.node(step.op_type, operands, dict(step.attributes), name=f"{step.op_type}_{result}")
+        node = ir.node(
+            step.op_type, operands, dict(step.attributes), domain=step.domain, name=f"{step.op_type}_{result}"
+        )
+        node.metadata_props.update(anchor.metadata_props)  # which module of the network it comes from
         node.outputs[0].name = result
         node.outputs[0].type = output.type
         node.outputs[0].shape = step.shape

@@ -7,12 +7,10 @@ The exporter's own optimizer stays off: it would merge norms into convolutions w
 from __future__ import annotations
 
 import logging
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import GraphError
@@ -20,7 +18,10 @@ from edgevision.hashing import model_sha256
 from edgevision.manifest import Record
 from edgevision.spec import Batch
 from edgevision.stages.load import Loaded
+from edgevision.stages.prove import prove_against_module
+from edgevision.stages.samples import Samples
 from edgevision.stages.timing import Stopwatch
+from edgevision.stages.users_code import raised_by_user
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -40,18 +41,21 @@ class CaptureOptions:
     opset: int = OPSET
 
 
-def capture(loaded: Loaded, options: CaptureOptions) -> tuple[ir.Model, Record]:
+def capture(loaded: Loaded, options: CaptureOptions, samples: Samples) -> tuple[ir.Model, Record]:
     """Capture the model's inference graph; custom operators are single nodes with their bodies attached.
 
     Raises:
-        GraphError: the model cannot be captured; names the line of the user's code where it stopped.
+        GraphError: the model cannot be captured, and the line of the user's code where it stopped; or the graph does
+            not compute the `samples`, and the first module at which it parts.
     """
     watch = Stopwatch("capture")
     with _quiet():
         program = _export(loaded, options)
         model = _to_onnx(program, loaded, options)
     _tidy(model, loaded)
-    return model, watch.record(inputs=[loaded.digest], outputs=[model_sha256(model)])
+    with watch.proving():
+        error = prove_against_module(model, loaded, samples)
+    return model, watch.record(inputs=[loaded.digest], outputs=[model_sha256(model)], error=error)
 
 
 def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedProgram:
@@ -72,15 +76,9 @@ def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedPro
 
 
 def _capture_error(loaded: Loaded, error: Exception) -> GraphError:
-    frames = traceback.extract_tb(error.__traceback__)
-    here = str(Path(__file__).parent)
-    own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((here, "<"))]
-    own = [f for f in own if "/lib/python" not in f.filename]
-    where = f" at {Path(own[-1].filename).name}:{own[-1].lineno} `{own[-1].line}`" if own else ""
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return GraphError(
         loaded.info.variant,
-        f"it cannot be captured{where}: {type(error).__name__}: {reason}",
+        f"it cannot be captured: {raised_by_user(error)}",
         "make the control flow depend on shapes, not on values; see docs/errors.md",
     )
 
@@ -90,7 +88,8 @@ def _to_onnx(program: torch.export.ExportedProgram, loaded: Loaded, options: Cap
 
     from edgevision.ops.operator import operators
 
-    table = {_torch_overload(op.torch_op): op.translate for op in operators().values()}
+    known = [(op.torch_op, op.translate) for op in operators().values()]
+    table = {_torch_overload(name): translate for name, translate in known if name and translate}
     try:
         exported = torch.onnx.export(
             program,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import ModelError, TargetError, UsageError
-from edgevision.manifest import as_json
 from edgevision.spec import FactoryModel, TimmModel, ZooModel
+from edgevision.stages.users_code import raised_by_user
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +75,7 @@ def _from_zoo(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | N
         family=variant.family,
         name=variant.name,
         inputs=(InputSpec(name="image", shape=(channels, *(size or variant.input_size))),),
-        preprocess=as_json(variant.preprocess),
+        preprocess=variant.preprocess,
         least_side=variant.least_side,
     )
 
@@ -112,10 +113,11 @@ def _from_factory(
 
     label = f"{module_name}:{factory_name}"
     factory = _find_factory(module_name, factory_name, label)
+    _check_arguments(factory, arguments, label)
     try:
         module = factory(**arguments)
-    except TypeError as error:
-        raise UsageError(label, f"calling it failed ({error})", "give what it needs with --model-arg K=V") from error
+    except Exception as error:  # the user's own code may raise anything at all
+        raise ModelError(label, f"calling it raised {raised_by_user(error)}", "mend it, then export again") from error
     if not isinstance(module, nn.Module):
         raise ModelError(
             label, f"it returned {type(module).__name__}, not a torch.nn.Module", "return the module itself"
@@ -135,25 +137,41 @@ def _find_factory(module_name: str, factory_name: str, label: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ModelError(
             label, f"no module named {error.name}", "run from the folder that holds it, or set PYTHONPATH"
         ) from error
-    except AttributeError as error:
-        raise ModelError(
-            label, f"the module has no {factory_name}", "name a function that returns the model"
-        ) from error
+    except Exception as error:  # the user's own code may raise anything at all
+        raise ModelError(label, f"importing it raised {raised_by_user(error)}", "mend the module") from error
+    factory = getattr(module, factory_name, None)
+    if factory is None:
+        raise ModelError(label, f"the module has no {factory_name}", "name a function that returns the model")
     if not callable(factory):
         raise ModelError(label, "it is not callable", "name a function that returns the model")
     return factory
 
 
+def _check_arguments(factory: Any, arguments: Mapping[str, Any], label: str) -> None:
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise UsageError(
+            label, f"it cannot be called so ({error})", "give what it needs with --model-arg K=V"
+        ) from error
+    except ValueError:  # builtins without a signature: calling it will tell
+        return
+
+
 def _declared_inputs(module: nn.Module, label: str, size: tuple[int, int] | None) -> tuple[InputSpec, ...]:
     """Inputs of a foreign module: its `example_inputs` (one tensor per forward argument), else one RGB image."""
+    import torch
+
     example = getattr(module, "example_inputs", None)
     if example is not None:
         tensors = example if isinstance(example, (tuple, list)) else (example,)
+        if not all(getattr(t, "dtype", None) == torch.float32 and t.ndim > 0 for t in tensors):
+            raise ModelError(label, "its example_inputs are not float32 tensors", "give tensors with a batch dimension")
         names = ["image"] if len(tensors) == 1 else [f"input_{i}" for i in range(len(tensors))]
         return tuple(InputSpec(name=n, shape=tuple(t.shape[1:])) for n, t in zip(names, tensors, strict=True))
     if size is None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cache import Cache, stage_key
-from edgevision.hashing import model_sha256
+from edgevision.hashing import file_sha256, model_sha256
 from edgevision.manifest import Record, as_json
 from edgevision.stages.capture import CaptureOptions, capture
-from edgevision.stages.prove import prove_against_graph, prove_against_module
+from edgevision.stages.prove import Original, prove_against_graph
 from edgevision.stages.samples import Samples
-from edgevision.stages.timing import Report, Stopwatch
+from edgevision.stages.timing import Report, Stopwatch, unreported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -46,38 +46,44 @@ def deploy_graph(
     key = stage_key("deploy_graph", _dependencies(loaded, options)) if loaded.cacheable else ""
     entry = cache.get(key) if key else None
     if entry is not None:
-        report("capture")
-        return _read(entry)
+        report("cache")
+        kept = _read(entry)
+        if kept is not None:
+            return kept
+        cache.drop(key)
     report("capture")
-    captured, record = capture(loaded, options)
-    record = _with_error(record, prove_against_module(captured, loaded, samples))
-    report("reparam")
-    graph = merge(captured, samples, [record])
+    captured, record = capture(loaded, options, samples)
+    graph = merge(captured, samples, [record], report)
     if key:
         cache.put(key, lambda folder: _write(graph, folder))
     return graph
 
 
-def merge(model: ir.Model, samples: Samples, before: Sequence[Record]) -> DeployGraph:
-    """The reparam and passes stages on any graph: its deploy form, proven equal to it."""
+def merge(model: ir.Model, samples: Samples, before: Sequence[Record], report: Report = unreported) -> DeployGraph:
+    """The reparam and passes stages on any graph: its deploy form, proven equal to it. `model` is changed in place."""
     from edgevision.passes.attach_bodies import attach_bodies
     from edgevision.passes.tidy import tidy
     from edgevision.reparam import reparameterize
 
+    report("reparam")
     watch = Stopwatch("reparam")
-    original = model.clone()
+    with watch.proving():
+        original = Original.of(model, samples)
     went_in = model_sha256(model)
     result = reparameterize(model)
     merged = result.model
-    error = prove_against_graph(original, merged, samples, "reparam")
+    with watch.proving():
+        error = prove_against_graph(original, merged, "reparam")
     notes = [f"{len(result.applied)} merges applied, {len(result.declined)} declined"]
     records = [*before, watch.record(inputs=[went_in], outputs=[model_sha256(merged)], error=error, notes=notes)]
 
+    report("passes")
     watch = Stopwatch("passes")
     went_in = model_sha256(merged)
     tidy(merged)
     attach_bodies(merged)
-    error = prove_against_graph(original, merged, samples, "passes")
+    with watch.proving():
+        error = prove_against_graph(original, merged, "passes")
     records.append(watch.record(inputs=[went_in], outputs=[model_sha256(merged)], error=error))
     rows = {"applied": as_json(result.applied), "declined": as_json(result.declined)}
     return DeployGraph(model=merged, records=tuple(records), reparam=rows)
@@ -92,23 +98,26 @@ def _dependencies(loaded: Loaded, options: CaptureOptions) -> dict[str, Any]:
     }
 
 
-def _with_error(record: Record, error: Any) -> Record:
-    from dataclasses import replace
-
-    return replace(record, max_abs_over_std=error.max_abs_over_std, relative_l2_error=error.relative_l2)
-
-
 def _write(graph: DeployGraph, folder: Path) -> None:
     import onnx_ir
 
-    onnx_ir.save(graph.model, folder / "model.onnx")
-    document = {"records": as_json(graph.records), "reparam": graph.reparam}
+    path = folder / "model.onnx"
+    onnx_ir.save(graph.model, path)
+    document = {"records": as_json(graph.records), "reparam": graph.reparam, "sha256": file_sha256(path)}
     (folder / "stages.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-def _read(folder: Path) -> DeployGraph:
+def _read(folder: Path) -> DeployGraph | None:
+    """The graph kept in a cache entry; None when the entry is damaged, or went while we looked."""
     import onnx_ir
 
-    document = json.loads((folder / "stages.json").read_text(encoding="utf-8"))
-    records = [Record(**{**r, "notes": (*r["notes"], "from the cache")}) for r in document["records"]]
-    return DeployGraph(model=onnx_ir.load(folder / "model.onnx"), records=tuple(records), reparam=document["reparam"])
+    path = folder / "model.onnx"
+    try:
+        document = json.loads((folder / "stages.json").read_text(encoding="utf-8"))
+        if file_sha256(path) != document["sha256"]:
+            return None
+        records = [Record(**{**r, "notes": (*r["notes"], "from the cache")}) for r in document["records"]]
+        model = onnx_ir.load(path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return DeployGraph(model=model, records=tuple(records), reparam=document["reparam"])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.errors import UsageError
+from edgevision.errors import ModelError, UsageError
 from edgevision.hashing import state_sha256
 from edgevision.manifest import ModelInfo, Record
 from edgevision.spec import FactoryModel, TimmModel, ZooModel
 from edgevision.stages.create import Created, InputSpec, create
+from edgevision.stages.memory import check_fits
 from edgevision.stages.timing import Stopwatch
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class LoadOptions:
         model_args: overrides of the card's fields, or arguments of the user's factory.
         input_size: height and width in pixels; None takes the card's.
         seed: of the random weights.
+        batch: the largest that will be run; what does not fit into memory is refused.
     """
 
     weights: Path | None = None
@@ -38,6 +41,7 @@ class LoadOptions:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     seed: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +68,15 @@ class Loaded:
 
     def example(self, batch: int, seed: int) -> dict[str, torch.Tensor]:
         """Standard normal inputs, one per `InputSpec`, reproducible by `seed`."""
-        import torch
+        return example_of(self.inputs, batch, seed)
 
-        generator = torch.Generator().manual_seed(seed)
-        return {i.name: torch.randn((batch, *i.shape), generator=generator) for i in self.inputs}
+
+def example_of(inputs: Sequence[InputSpec], batch: int, seed: int) -> dict[str, torch.Tensor]:
+    """Standard normal tensors for `inputs`, reproducible by `seed`."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    return {i.name: torch.randn((batch, *i.shape), generator=generator) for i in inputs}
 
 
 def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tuple[Loaded, Record]:
@@ -79,7 +88,8 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
     """
     watch = Stopwatch("load")
     made = create(spec, options.model_args, options.input_size)
-    _check_inputs(made)
+    _check_sides(made)
+    check_fits(made.module, made.inputs, options.batch)
     weights = _give_weights(spec, made, options)
     module = weights.module.eval()
     digest = state_sha256(module.state_dict())
@@ -100,7 +110,8 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
         cacheable=not isinstance(spec, FactoryModel),
         warnings=weights.warnings,
     )
-    return loaded, watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=weights.warnings)
+    record = watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=[f"weights: {weights.source}"])
+    return loaded, record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +135,8 @@ def _give_weights(spec: ZooModel | TimmModel | FactoryModel, made: Created, opti
         return _Weighted(module=made.module, source="the factory's own")
     from edgevision.random_weights import randomise_
 
-    randomise_(made.module, options.seed)
+    example = example_of(made.inputs, _batch_of_statistics(made), options.seed)
+    randomise_(made.module.eval(), options.seed, tuple(example.values()))
     warning = (
         f"random weights (seed {options.seed}, norm statistics randomised): good for speed and parity, "
         "its answers mean nothing; give --weights for a trained model"
@@ -132,41 +144,39 @@ def _give_weights(spec: ZooModel | TimmModel | FactoryModel, made: Created, opti
     return _Weighted(module=made.module, source=f"random, seed {options.seed}", warnings=(warning,))
 
 
+def _batch_of_statistics(made: Created) -> int:
+    """Several samples, fewer of large ones: the statistics of one are a constant's where a norm follows the pooling."""
+    pixels = max(math.prod(spec.shape[1:]) for spec in made.inputs)
+    return max(2, min(8, 2**21 // pixels))
+
+
 def _weights_from_file(
     spec: ZooModel | TimmModel | FactoryModel, made: Created, path: Path, options: LoadOptions
 ) -> _Weighted:
     from edgevision.weights import create_with_weights, load_into, read_checkpoint
 
-    if isinstance(spec, ZooModel):
-        module, form, checkpoint = create_with_weights(
-            spec.name, path, key=options.weights_key, overrides=options.model_args
-        )
-        source = f"{path.name} ({form} form)"
-    else:
-        module, checkpoint, source = made.module, read_checkpoint(path, options.weights_key), path.name
-        load_into(module, checkpoint.state, str(path))
+    try:
+        if isinstance(spec, ZooModel):
+            module, form, checkpoint = create_with_weights(
+                spec.name, path, key=options.weights_key, overrides=options.model_args
+            )
+            source = f"{path.name} ({form} form)"
+        else:
+            module, checkpoint, source = made.module, read_checkpoint(path, options.weights_key), path.name
+            load_into(module, checkpoint.state, str(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelError(f"weights {path}", f"the file cannot be read ({reason})", "check its permissions") from error
     return _Weighted(module=module, source=source, key=checkpoint.key, sha256=checkpoint.sha256)
 
 
-def _check_inputs(made: Created) -> None:
-    """Refuse an image the network is not defined for, or that no memory here could hold."""
-    import psutil
-
+def _check_sides(made: Created) -> None:
+    """Refuse an image the network is not defined for."""
     for spec in made.inputs:
         sides = spec.shape[1:]
-        label = f"--input-size {'x'.join(map(str, sides))}"
         if sides and min(sides) < made.least_side:
             raise UsageError(
-                label, f"{made.name} needs at least {made.least_side} pixels a side", f"give {made.least_side} or more"
-            )
-        # A network keeps at least its input and one feature map of that size beside it, in float32.
-        needed = 8
-        for dim in spec.shape:
-            needed *= dim
-        free = psutil.virtual_memory().available
-        if needed > free:
-            raise UsageError(
-                label,
-                f"the input alone needs {needed / 2**30:.0f} GiB and {free / 2**30:.0f} GiB of memory are free",
-                "give a smaller size",
+                f"--input-size {'x'.join(map(str, sides))}",
+                f"{made.name} needs at least {made.least_side} pixels a side",
+                f"give {made.least_side} or more",
             )

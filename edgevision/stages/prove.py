@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.errors import GraphError
 from edgevision.proof import Difference
-from edgevision.stages.samples import Samples, run_graph, worst_over
+from edgevision.stages.samples import Array, Samples, run_graph, worst_over
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevision.stages.load import Loaded
 
-__all__ = ["TOLERANCE", "prove_against_graph", "prove_against_module"]
+__all__ = ["TOLERANCE", "Original", "prove_against_graph", "prove_against_module"]
 
 #: Largest max_abs_over_std between two float32 computations of one network that we call equal.
 TOLERANCE = 1e-4
@@ -37,22 +39,34 @@ def prove_against_module(model: ir.Model, loaded: Loaded, samples: Samples, tole
     raise _not_equal("capture", "PyTorch", error, tolerance, where)
 
 
-def prove_against_graph(
-    before: ir.Model, after: ir.Model, samples: Samples, stage: str, tolerance: float = TOLERANCE
-) -> Difference:
+@dataclass(frozen=True)
+class Original:
+    """A graph before it is rewritten, with what it computes for the samples' feeds: run once, held against often."""
+
+    model: ir.Model
+    feeds: Sequence[Mapping[str, Array]]
+    outputs: Sequence[Sequence[Array]]
+
+    @classmethod
+    def of(cls, model: ir.Model, samples: Samples) -> Original:
+        """A copy of `model`, run on the feeds of `samples`."""
+        with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+            return cls(model.clone(), samples.feeds, run_graph(model, samples.feeds, Path(folder)))
+
+
+def prove_against_graph(before: Original, after: ir.Model, stage: str, tolerance: float = TOLERANCE) -> Difference:
     """Hold a rewritten graph against the graph it was made of.
 
     Raises:
         GraphError: they differ; names the first tensor at which they do.
     """
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        expected = run_graph(before, samples.feeds, Path(folder))
-        error = worst_over(expected, run_graph(after, samples.feeds, Path(folder)))
+        error = worst_over(before.outputs, run_graph(after, before.feeds, Path(folder)))
         if error.max_abs_over_std <= tolerance:
             return error
         from edgevision.stages.locate import first_diverging_tensor
 
-        where = first_diverging_tensor(before, after, samples.feeds[0], tolerance, Path(folder))
+        where = first_diverging_tensor(before.model, after, before.feeds[0], tolerance, Path(folder))
     raise _not_equal(stage, "the graph before it", error, tolerance, where)
 
 

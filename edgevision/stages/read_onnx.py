@@ -16,7 +16,7 @@ from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.samples import Array, Samples, samples_of_graph
-from edgevision.stages.timing import Stopwatch
+from edgevision.stages.timing import Report, Stopwatch, unreported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -35,7 +35,14 @@ class Read:
 
 
 def read_onnx(
-    path: Path, batch: Batch, size: tuple[int, int] | None, batches: Sequence[int], seed: int, *, merged: bool = True
+    path: Path,
+    batch: Batch,
+    size: tuple[int, int] | None,
+    batches: Sequence[int],
+    seed: int,
+    *,
+    merged: bool = True,
+    report: Report = unreported,
 ) -> Read:
     """Check, read, give its open dimensions sizes, and merge (unless `merged` is False).
 
@@ -52,7 +59,9 @@ def read_onnx(
         samples = samples_of_graph(model, feeds, Path(folder), reference)
     digest = file_sha256(path)
     record = watch.record(inputs=[digest], outputs=[digest])
-    graph = merge(model, samples, [record]) if merged else DeployGraph(model=model, records=(record,), reparam={})
+    graph = (
+        merge(model, samples, [record], report) if merged else DeployGraph(model=model, records=(record,), reparam={})
+    )
     info = ModelInfo(
         name=path.stem,
         variant=path.stem,
@@ -93,6 +102,7 @@ def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> 
         dims: list[int | str] = []
         for axis, dim in enumerate(value.shape):
             if isinstance(dim, int):
+                _check_fixed(str(value.name), axis, dim, batch, size)
                 dims.append(dim)
             elif axis == 0:
                 dims.append("batch" if batch.dynamic else batch.best)
@@ -105,6 +115,18 @@ def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> 
         value.shape = onnx_ir.Shape(dims)
     if changed:
         _infer_again(model)
+
+
+def _check_fixed(name: str, axis: int, dim: int, batch: Batch, size: tuple[int, int] | None) -> None:
+    """A dimension that the file fixes cannot be given another size."""
+    asked = size[axis - 2] if size is not None and axis in (2, 3) else dim
+    if asked != dim:
+        raise UsageError(
+            f"--input-size {asked}", f"dimension {axis} of {name} is fixed at {dim} in the file", "leave it out"
+        )
+    if axis == 0 and batch != Batch() and (batch.dynamic or batch.best != dim):
+        wanted = f"{batch.least}:{batch.best}:{batch.most}" if batch.dynamic else str(batch.best)
+        raise UsageError(f"--batch {wanted}", f"{name} has a fixed batch of {dim} in the file", "leave it out")
 
 
 def _infer_again(model: ir.Model) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import DataError, GraphError, ModelError
 from edgevision.proof import Difference, worst_difference
+from edgevision.stages.users_code import raised_by_user
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Runner
 
@@ -79,7 +80,7 @@ def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samp
     with torch.no_grad():
         for index, batch in enumerate(batches):
             example = loaded.example(batch, seed + index)
-            result = [t.numpy() for t in _flat(loaded.module(*example.values()))]
+            result = _outputs(loaded, tuple(example.values()))
             if not all(np.isfinite(r).all() for r in result):
                 raise ModelError(
                     loaded.info.variant,
@@ -91,11 +92,26 @@ def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samp
     return Samples(feeds=feeds, outputs=outputs, reference="PyTorch eager, float32")
 
 
-def _flat(output: Any) -> list[Any]:
+def _outputs(loaded: Loaded, example: Sequence[Any]) -> list[Array]:
+    import torch
     from torch.utils import _pytree as pytree
 
-    leaves: list[Any] = pytree.tree_leaves(output)
-    return leaves
+    try:
+        leaves = pytree.tree_leaves(loaded.module(*example))
+    except Exception as error:  # the user's forward may raise anything at all
+        if isinstance(error, RuntimeError) and "not enough memory" in str(error):
+            raise MemoryError from error
+        shapes = ", ".join(str(tuple(t.shape)) for t in example)
+        raise ModelError(
+            loaded.info.variant,
+            f"its forward, given {shapes}, raised {raised_by_user(error)}",
+            "check --input-size and --model-arg, or the model's code",
+        ) from error
+    strangers = {type(leaf).__name__ for leaf in leaves if not isinstance(leaf, torch.Tensor)}
+    if strangers or not leaves:
+        what = ", ".join(sorted(strangers)) or "nothing"
+        raise ModelError(loaded.info.variant, f"its forward returns {what}", "return tensors only")
+    return [leaf.detach().numpy() for leaf in leaves]
 
 
 def samples_of_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path, reference: str) -> Samples:

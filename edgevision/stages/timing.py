@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from edgevision.manifest import Record
 from edgevision.proof import Difference
@@ -24,6 +25,14 @@ class Stopwatch:
     def __init__(self, name: str) -> None:
         self.name = name
         self._start = time.perf_counter()
+        self._proof = 0.0
+
+    @contextmanager
+    def proving(self) -> Iterator[None]:
+        """Counts the time of the block as the stage's proof."""
+        start = time.perf_counter()
+        yield
+        self._proof += time.perf_counter() - start
 
     def record(
         self,
@@ -37,6 +46,7 @@ class Stopwatch:
         return Record(
             name=self.name,
             seconds=round(time.perf_counter() - self._start, 3),
+            proof_seconds=round(self._proof, 3),
             inputs=tuple(inputs),
             outputs=tuple(outputs),
             max_abs_over_std=None if error is None else error.max_abs_over_std,

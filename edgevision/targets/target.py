@@ -23,8 +23,21 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Artifact", "Precision", "Proof", "Runner", "Target", "TargetEntry", "TensorInfo", "WhyNot", "targets"]
+__all__ = [
+    "Artifact",
+    "OnProgress",
+    "Precision",
+    "Proof",
+    "Runner",
+    "Target",
+    "TargetEntry",
+    "TensorInfo",
+    "WhyNot",
+    "targets",
+]
 
+#: Told a step's name and the share of it that is done.
+OnProgress = Callable[[str, float], None]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -63,16 +76,21 @@ class Artifact:
         path: the file or folder the runtime loads.
         runnable: whether this machine can run it; False gives the status `built, not run`.
         notes: what a reader of the manifest should know (one sentence each).
+        changes: what the build did to the graph, for the stage's record.
         proofs: evidence gathered while building.
         extra: files beside `path`, e.g. `engine.json`.
+        graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
+            cannot run here is at least held against the model in that form, in ONNX Runtime.
         library: our kernel library for ONNX Runtime, where the bundle carries a copy.
     """
 
     path: Path
     runnable: bool
     notes: Sequence[str] = ()
+    changes: Sequence[str] = ()
     proofs: Sequence[Proof] = ()
     extra: Sequence[Path] = ()
+    graph: Path | None = None
     library: Path | None = None
 
 
@@ -97,8 +115,11 @@ class Target(Protocol):
         """None when `build` can work here; must not import the runtime to find out more than it needs."""
         ...
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
-        """Compile `model` (custom nodes carry canonical bodies) into `folder`. Never changes `model`."""
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
+        """Compile `model` (custom nodes carry canonical bodies) into `folder`. Never changes `model`.
+
+        A build that takes long tells `on_progress` its step and the share of it that is done, 0 to 1.
+        """
         ...
 
     def load(self, path: Path) -> Runner:

@@ -68,6 +68,12 @@ int64_t int_attribute(const OrtKernelInfo* info, const char* name, int64_t fallb
   return status.IsOK() ? value : fallback;
 }
 
+float float_attribute(const OrtKernelInfo* info, const char* name, float fallback) {
+  float value = fallback;
+  const Ort::Status status(Ort::GetApi().KernelInfoGetAttribute_float(info, name, &value));
+  return status.IsOK() ? value : fallback;
+}
+
 std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback) {
   size_t size = 0;
   const Ort::Status absent(Ort::GetApi().KernelInfoGetAttribute_string(info, name, nullptr, &size));

@@ -44,6 +44,7 @@ void parallel_for(const OrtKernelContext* context, int64_t count, double nanosec
 
 // The attribute, or the fallback when the node does not carry it.
 int64_t int_attribute(const OrtKernelInfo* info, const char* name, int64_t fallback);
+float float_attribute(const OrtKernelInfo* info, const char* name, float fallback);
 std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback);
 std::vector<int64_t> ints_attribute(const OrtKernelInfo* info, const char* name, std::vector<int64_t> fallback);
 
@@ -69,5 +70,6 @@ struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel>, Kernel, true> {
 const OrtCustomOp* selective_scan_op();
 const OrtCustomOp* dwt_op();
 const OrtCustomOp* idwt_op();
+const OrtCustomOp* channel_norm_op();
 
 }  // namespace edgevision

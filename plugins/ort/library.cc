@@ -39,6 +39,7 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::selective_scan_op());
       made.Add(edgevision::dwt_op());
       made.Add(edgevision::idwt_op());
+      made.Add(edgevision::channel_norm_op());
       return made;
     }();
     Ort::ThrowOnError(Ort::GetApi().AddCustomOpDomain(options, domain));

@@ -104,4 +104,39 @@ Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t botto
   return w;
 }
 
+namespace {
+
+int64_t pixels_of(const Shape& shape) {
+  int64_t product = 1;
+  for (size_t i = 2; i < shape.rank; ++i) product *= shape[i];
+  return product;
+}
+
+}  // namespace
+
+ChannelNorm plan_channel_norm(const Shape& x, const Shape& weight, const Shape& bias, const Shape& z, Shape& out) {
+  const Checker check("EvChannelNorm");
+  check.rank("weight", weight, 1, "[channels]");
+  check.dims("bias", bias, {weight[0]}, "[channels]");
+  check.size("x", x);
+  if (x.rank < 3) check.fail("x", "has shape " + to_string(x) + "; it must be [batch, groups * channels, pixels...]");
+  ChannelNorm n{};
+  n.batch = x[0];
+  n.channels = weight[0];
+  n.pixels = pixels_of(x);
+  if (n.channels < 1 || x[1] < n.channels || x[1] % n.channels != 0)
+    check.fail("x", "has " + std::to_string(x[1]) + " channels, no multiple of the " + std::to_string(n.channels) +
+                        " of 'weight'");
+  n.groups = x[1] / n.channels;
+  out = z.present ? z : x;
+  out.dims[1] = n.channels;
+  if (z.present) {
+    check.size("z", z);
+    if (z.rank < 3 || z[0] != n.batch || z[1] != n.channels || pixels_of(z) != n.pixels)
+      check.fail("z", "has shape " + to_string(z) + "; it must be [batch, channels, pixels...] with x's pixels " +
+                          to_string(x));
+  }
+  return n;
+}
+
 }  // namespace edgevision

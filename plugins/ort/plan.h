@@ -19,4 +19,7 @@ Mode parse_mode(const char* op, const std::string& mode);
 Wavelet plan_dwt(const Shape& x, const Shape& filters, Mode mode, Shape& out);
 Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t crop_bottom, int64_t crop_right, Shape& out);
 
+// Pointers and epsilon are left null; `out` is the shape of the result: that of z where it is given.
+ChannelNorm plan_channel_norm(const Shape& x, const Shape& weight, const Shape& bias, const Shape& z, Shape& out);
+
 }  // namespace edgevision

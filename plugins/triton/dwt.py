@@ -16,12 +16,12 @@ __all__ = ["dwt"]
 def dwt(
     x: tl.tensor,
     filters: tl.tensor,
-    y: tl.tensor,
     channels: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
     out_height: tl.tensor,
     out_width: tl.tensor,
+    y: tl.tensor,
     TAPS: tl.constexpr,
     LEAD: tl.constexpr,
     SHARED_FILTERS: tl.constexpr,

@@ -15,7 +15,9 @@ from edgevision.proof import difference
 SIZES = ((1, 1), (7, 16), (49, 1), (196, 16), (1024, 1))
 
 
-def tensors(v: Variant, *, channels: int, N: int, L: int, Bt: int = 2, double: bool = False) -> list[torch.Tensor | None]:
+def tensors(
+    v: Variant, *, channels: int, N: int, L: int, Bt: int = 2, double: bool = False
+) -> list[torch.Tensor | None]:
     arrays = inputs_of(v, channels=channels, N=N, L=L, Bt=Bt)
     return [None if a is None else torch.from_numpy(a).to(torch.float64 if double else torch.float32) for a in arrays]
 

@@ -214,3 +214,21 @@ def test_the_graph_output_keeps_its_name() -> None:
     result = merged(net.model(y))
     assert result.model.graph.outputs[0].name == name
     assert run(result.model, {"x": np.zeros((1, 4, 6, 6), np.float32)})[0].shape == (1, 6, 6, 6)
+
+
+def test_a_reader_inside_a_subgraph_counts() -> None:
+    net = Net()
+    conv = net.conv(net.input(1, 4, 6, 6), 6, 4, 1, 1)
+    inner = ir.node("Neg", [conv], name="inner")
+    inner.outputs[0].name = "negative"
+    other = ir.node("Abs", [conv], name="other")
+    other.outputs[0].name = "absolute"
+    bodies = [ir.Graph([], node.outputs, nodes=[node], name=node.name) for node in (inner, other)]
+    condition = net.op(
+        "Greater", net.op("ReduceSum", net.op("Relu", conv)), net.weight(values=np.float32(0).reshape(1))
+    )
+    condition = net.op("Reshape", condition, net.weight(values=np.array([1])))
+    chosen = net.op("If", condition, then_branch=bodies[0], else_branch=bodies[1])
+    result = reparameterize(net.model(net.norm(conv, 6), chosen))
+    assert not result.modified
+    assert "also read by" in reasons(result)

@@ -65,7 +65,16 @@ def _scan(u: Float, dt: Float, A: Float, B: Float, C: Float, reversed_groups: Se
 def example(rng: np.random.Generator) -> tuple[list[Array], dict[str, AttributeValue]]:
     """Two groups of three channels that share u and scan from both ends, two states, seven steps."""
     Bt, K, Dg, N, L = 2, 2, 3, 2, 7
-    sizes = ((Bt, Dg, L), (Bt, K * Dg, L), (K * Dg, N), (Bt, K, N, L), (Bt, K, N, L), (K * Dg,), (K * Dg,), (Bt, K * Dg, L))
+    sizes = (
+        (Bt, Dg, L),
+        (Bt, K * Dg, L),
+        (K * Dg, N),
+        (Bt, K, N, L),
+        (Bt, K, N, L),
+        (K * Dg,),
+        (K * Dg,),
+        (Bt, K * Dg, L),
+    )
     inputs: list[Array] = [rng.standard_normal(size).astype(np.float32) for size in sizes]
     inputs[2] = -np.exp(inputs[2])
     return inputs, {"delta_softplus": 1, "reverse": (0, 1)}

@@ -52,12 +52,12 @@ def _match(node: ir.Node, middle: ir.Value) -> Rewrite | None:
     first, second = linear_ending_at(middle), read_linear(node)
     if first is None or second is None or first.outputs != second.inputs:
         return None
-    removable(middle, node)
     before, after = kernel_of(first), kernel_of(second)
     apart = price_of_kernel(before) * math.prod(after.strides) + price_of_kernel(after)
     ratio = price_of_kernel(composed_frame(after, before)) / apart
     if ratio > 1:
         raise Decline(f"composed they would cost {ratio:.1f} times as much as apart")
+    removable(middle, node)
     kernel = compose(after, before)
     if not kernel.taps:
         moved = replace(second, x=first.x)

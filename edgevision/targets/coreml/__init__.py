@@ -6,6 +6,7 @@ coremltools is imported inside functions only: the target can be listed without 
 from __future__ import annotations
 
 from edgevision.targets.coreml.target import CoreML
+from edgevision.targets.coreml.usage import usage
 from edgevision.targets.target import TargetEntry
 
 __all__ = ["TARGET", "CoreML"]
@@ -17,4 +18,5 @@ TARGET = TargetEntry(
     package="coremltools",
     extra="coreml",
     precisions=("fp16", "fp32"),
+    usage=usage,
 )

@@ -78,6 +78,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
             compute_precision=_compute_precision(options.precision),
             classifier_config=classifier,
             skip_model_load=True,
+            pass_pipeline=_passes(),
         )
     result.user_defined_metadata.update(options.metadata)
     return result
@@ -91,18 +92,30 @@ def _compute_precision(precision: str) -> Any:
     return ct.transform.FP16ComputePrecision(op_selector=computes_in_fp16)
 
 
+def _passes() -> Any:
+    """The passes of coremltools, without the one that turns `x g + b` into a batch norm of variance 1.
+
+    It keeps the default epsilon of 1e-5, so the result is `g` times 5e-6 off.
+    """
+    import coremltools as ct
+
+    pipeline = ct.PassPipeline.DEFAULT
+    pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
+    return pipeline
+
+
 def _image_input(model: ir.Model) -> tuple[str, list[int]]:
     value = model.graph.inputs[0]
     dims = [] if value.shape is None else list(value.shape.dims)
     if len(dims) != 4 or dims[:2] != [1, 3]:
         raise UsageError("image input", f"the first input has shape {dims}, not [1, 3, H, W]", "leave the image out")
-    return value.name or "", [int(dim) for dim in dims]
+    return value.name or "", [dim for dim in dims if isinstance(dim, int)]
 
 
 def _tensor_input(value: ir.Value) -> Any:
     import coremltools as ct
 
-    dims = [] if value.shape is None else [int(dim) for dim in value.shape.dims]
+    dims = [] if value.shape is None else list(value.shape.numpy())
     return ct.TensorType(name=mil_name(value.name or ""), shape=dims)
 
 

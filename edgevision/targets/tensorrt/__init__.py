@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgevision.targets.target import TargetEntry
 from edgevision.targets.tensorrt.build import TensorRT
+from edgevision.targets.tensorrt.usage import usage
 
 __all__ = ["TARGET", "TensorRT"]
 
@@ -14,4 +15,5 @@ TARGET = TargetEntry(
     package="tensorrt_rtx",
     extra="trt",
     precisions=("fp32", "fp16", "bf16", "int8"),
+    usage=usage,
 )

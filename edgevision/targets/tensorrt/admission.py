@@ -31,12 +31,11 @@ _DEQUANTIZE: Final = "export it in Q/DQ form (explicit QuantizeLinear and Dequan
 #: Operators the parser has no importer for, or one that cannot work, and what would rewrite them.
 _UNSUPPORTED: Final[Mapping[str, str]] = {
     "DFT": "the pass dft_as_matmul rewrites a DFT of constant length and axis: fix its input's size",
-    **dict.fromkeys(
-        """CumProd Col2Im Det Unique AffineGrid MaxUnpool MaxRoiPool DeformConv NonZero SplitToSequence
-        LinearAttention CausalConvWithState""".split(),
-        _NO_REWRITE,
-    ),
-    **dict.fromkeys("QLinearConv QLinearMatMul ConvInteger MatMulInteger DynamicQuantizeLinear".split(), _DEQUANTIZE),
+    **dict.fromkeys(["CumProd", "Col2Im", "Det", "Unique", "AffineGrid", "MaxUnpool", "MaxRoiPool"], _NO_REWRITE),
+    **dict.fromkeys(["DeformConv", "NonZero", "SplitToSequence"], _NO_REWRITE),
+    **dict.fromkeys(["LinearAttention", "CausalConvWithState"], _NO_REWRITE),
+    **dict.fromkeys(["QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"], _DEQUANTIZE),
+    "DynamicQuantizeLinear": _DEQUANTIZE,
 }
 #: Operators only TensorRT for RTX lacks: their plugins are not in its package.
 _UNSUPPORTED_RTX: Final[Mapping[str, str]] = dict.fromkeys(
@@ -113,14 +112,14 @@ def _complaints(node: ir.Node, model: ir.Model, flavor: Flavor) -> Iterator[tupl
     if node.domain not in ("", "ai.onnx"):
         yield f"TensorRT has no operator {node.domain}::{node.op_type}", _foreign_mend(node)
         return
-    unsupported = _UNSUPPORTED | (_UNSUPPORTED_RTX if flavor.name == "rtx" else {})
+    unsupported = {**_UNSUPPORTED, **(_UNSUPPORTED_RTX if flavor.name == "rtx" else {})}
     if node.op_type in unsupported:
         yield f"{flavor.title} does not support {node.op_type}", unsupported[node.op_type]
     if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
         yield from _quantization_complaints(node)
     if node.op_type in ("ScatterND", "ScatterElements") and node.attributes.get_string("reduction", "none") != "none":
         yield f"{flavor.title} does not support {node.op_type} with a reduction", _NO_REWRITE
-    if node.op_type == "Resize" and node.attributes.get_int("antialias", 0):
+    if node.op_type == "Resize" and node.attributes.get_int("antialias", 0) != 0:
         yield f"{flavor.title} does not support Resize with antialias", "export the model without antialias"
     if node.op_type == "Loop" and len(node.inputs) > 1 and node.inputs[1] is None:
         yield "TensorRT's parser fails on a Loop without a condition", "pass a constant True as the condition"

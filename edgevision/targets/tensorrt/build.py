@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,12 +88,15 @@ class TensorRT:
             self._run(flavor, request, folder, on_progress)
         missing = why_no_gpu()
         notes = [*prepared.notes, *([f"built, not run: {missing.reason}"] if missing else [])]
+        if missing and self.precision == "bf16":
+            notes.append(f"{GRAPH} was not run either: ONNX Runtime's CPU has no bfloat16 kernels")
         return Artifact(
             path=folder / ENGINE,
             runnable=missing is None,
             notes=tuple(notes),
             proofs=tuple(proofs),
             extra=(folder / RECORD, graph, folder / LOG),
+            graph=None if self.precision == "bf16" else graph,
         )
 
     def load(self, path: Path) -> Runner:
@@ -133,7 +135,9 @@ class TensorRT:
             for axis, dim in enumerate(value.shape):
                 if not isinstance(dim, int) and (axis > 0 or self.batch is None):
                     mend = "give --batch MIN:OPT:MAX" if axis == 0 else "export the model with this dimension fixed"
-                    raise GraphError(f"input {value.name}", f"its dimension {axis} ({dim}) is open and has no range", mend)
+                    raise GraphError(
+                        f"input {value.name}", f"its dimension {axis} ({dim}) is open and has no range", mend
+                    )
             batch = self.batch or Batch()
             rest = [int(dim) for dim in value.shape[1:] if isinstance(dim, int)]
             profile[value.name] = [[size, *rest] for size in (batch.least, batch.best, batch.most)]
@@ -155,15 +159,14 @@ class TensorRT:
             "record": str(folder / RECORD),
             "images": {key: str(file) for key, file in images.items()},
             "plugins": prepared.counts,
+            "plugin_inputs": prepared.plugin_inputs,
             "precision": self.precision,
             "profile": profile,
             "compute_capabilities": capabilities,
             "default_capabilities": _DEFAULT_CAPABILITIES if flavor is FLAVORS["rtx"] else ["the GPU it was built on"],
         }
 
-    def _run(
-        self, flavor: Flavor, request: Mapping[str, object], folder: Path, on_progress: OnProgress | None
-    ) -> None:
+    def _run(self, flavor: Flavor, request: Mapping[str, object], folder: Path, on_progress: OnProgress | None) -> None:
         from edgevision.targets.tensorrt.build_log import failure_reason
         from edgevision.targets.tensorrt.process import Worker, run_worker
 
@@ -174,11 +177,7 @@ class TensorRT:
             timeout=self.timeout,
             explain=failure_reason,
         )
-        try:
-            run_worker(worker, request, on_progress)
-        except (GraphError, TargetError):
-            _keep_log(folder / LOG)
-            raise
+        run_worker(worker, request, on_progress)
 
 
 def _save(model: ir.Model, path: Path) -> None:
@@ -187,14 +186,3 @@ def _save(model: ir.Model, path: Path) -> None:
 
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if size > (1 << 31) - (1 << 24) else None)
-
-
-def _keep_log(log: Path) -> None:
-    """The bundle of a failed build is taken away: the log moves to where the error says it is."""
-    if log.is_file():
-        shutil.copyfile(log, kept_log())
-
-
-def kept_log() -> Path:
-    """Where the log of the last failed build is kept."""
-    return Path(tempfile.gettempdir()) / "edgevision-tensorrt-build.log"

@@ -7,20 +7,21 @@ TensorRT 10 and 11: networks are strongly typed, so that every precision is the 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import GraphError, TargetError
 from edgevision.hashing import file_sha256
 from edgevision.targets.tensorrt.build_log import failure_reason, layers, memory
-from edgevision.targets.tensorrt.flavor import FLAVORS, import_flavor
+from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, import_flavor
 from edgevision.targets.tensorrt.plugin_v3 import register
+from edgevision.targets.tensorrt.quick_plugin import register_quick
 from edgevision.targets.tensorrt.worker import Reporter, serve
 
 __all__ = ["SCHEMA_VERSION"]
@@ -35,9 +36,10 @@ def _work(request: dict[str, Any], report: Reporter) -> dict[str, Any]:
     log = _logger(trt)
     report.step("parse")
     images = {key: Path(file).read_bytes() for key, file in request["images"].items()}
-    creators = register(trt, images)
+    quick = _register_quick(trt, flavor, images, request["plugin_inputs"])
+    creators = register(trt, images, without=frozenset(quick))
     builder = trt.Builder(log)
-    network = _parse(trt, builder, log, Path(request["graph"]))
+    network = _parse(trt, builder, log, Path(request["graph"]), prefer_quick=bool(quick))
     _check_plugins(trt, network, request["plugins"])
     report.step("build")
     config = _configure(trt, builder, network, request, report)
@@ -45,11 +47,11 @@ def _work(request: dict[str, Any], report: Reporter) -> dict[str, Any]:
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         reason = failure_reason("\n".join(log.lines)) or "it returned no engine and gave no reason"
-        raise TargetError(f"the {flavor.title} build", reason, "the log is kept beside the bundle; see docs/tensorrt.md")
+        raise TargetError(f"the {flavor.title} build", reason, "see docs/tensorrt.md")
     report.step("write")
     data = bytes(engine)
     _write(Path(request["engine"]), data)
-    record = _record(trt, network, request, log)
+    record = _record(trt, network, request, log) | {"quick_plugins": sorted(quick)}
     record["engine"] = {"path": Path(request["engine"]).name, "bytes": len(data), "sha256": None}
     record["engine"]["sha256"] = file_sha256(Path(request["engine"]))
     _write(Path(request["record"]), (json.dumps(record, indent=1) + "\n").encode())
@@ -78,9 +80,25 @@ def _logger(trt: Any) -> Any:
     return Log()
 
 
-def _parse(trt: Any, builder: Any, log: Any, graph: Path) -> Any:
-    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(strongly_typed)
+def _register_quick(
+    trt: Any, flavor: Flavor, images: Mapping[str, bytes], inputs: Mapping[str, int]
+) -> Mapping[str, int]:
+    """Ahead-of-time plugins where TensorRT has them; TensorRT for RTX does not. What was registered."""
+    if flavor.name != "enterprise" or not inputs or not hasattr(trt, "QuickPluginCreationRequest"):
+        return {}
+    try:
+        trtp = import_module(f"{flavor.module}.plugin")
+    except ImportError:
+        return {}
+    register_quick(trt, trtp, images, inputs)
+    return inputs
+
+
+def _parse(trt: Any, builder: Any, log: Any, graph: Path, *, prefer_quick: bool) -> Any:
+    flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    if prefer_quick:
+        flags |= 1 << int(trt.NetworkDefinitionCreationFlag.PREFER_AOT_PYTHON_PLUGINS)
+    network = builder.create_network(flags)
     parser = trt.OnnxParser(network, log)
     if parser.parse_from_file(str(graph)):
         return network
@@ -105,7 +123,7 @@ def _check_plugins(trt: Any, network: Any, expected: Mapping[str, int]) -> None:
     if found != sum(expected.values()):
         wanted = ", ".join(f"{count} {name}" for name, count in expected.items())
         reason = f"the parsed network has {found} plugin layers, the graph has {wanted or 'no plugin nodes'}"
-        raise TargetError("plugins", reason, "report it, with the log")
+        raise TargetError("plugins", reason, "report it")
 
 
 def _configure(trt: Any, builder: Any, network: Any, request: Mapping[str, Any], report: Reporter) -> Any:
@@ -184,7 +202,7 @@ def _tensor(tensor: Any) -> dict[str, Any]:
 def _write(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ __all__ = ["compile_image"]
 OLDEST: Final = 75
 PORTABLE: Final = 80
 ASSEMBLED: Final = (86, 87, 89, 90, 120)
-_POINTERS: Final = {"fp32": "*fp32", "fp16": "*fp16"}
+#: An absent input is no argument at all: Triton takes None for a constant.
+_POINTERS: Final = {"fp32": "*fp32", "fp16": "*fp16", None: "constexpr"}
 
 
 def compile_image(specialisation: Specialisation, package: str) -> KernelImage:
@@ -51,17 +52,20 @@ def _compile(specialisation: Specialisation, package: str, architecture: int) ->
     from triton.compiler import ASTSource
 
     plugin = next(p for p in plugins().values() if p.kernel == specialisation.kernel)
-    names = [*(tensor.name for tensor in plugin.inputs), "y"]
-    signature = {name: _POINTERS[kind] for name, kind in zip(names, specialisation.pointers, strict=True)}
-    signature |= dict.fromkeys(plugin.scalars, "i32") | dict.fromkeys(specialisation.constants, "constexpr")
+    names = [tensor.name for tensor in plugin.inputs]
+    signature = {name: _POINTERS[kind] for name, kind in zip(names, specialisation.inputs, strict=True)}
+    signature |= dict.fromkeys(plugin.scalars, "i32") | {"y": _POINTERS[specialisation.output]}
+    constants: dict[str, int | None] = {name: None for name, kind in signature.items() if kind == "constexpr"}
+    constants |= specialisation.constants
+    signature |= dict.fromkeys(specialisation.constants, "constexpr")
     kernel = getattr(import_module(f"{package}.{specialisation.kernel}"), specialisation.kernel)
-    source = ASTSource(fn=kernel, signature=signature, constexprs=dict(specialisation.constants))
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     options = {"num_warps": specialisation.warps, "enable_fp_fusion": True}
     try:
         compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     except (triton.TritonError, RuntimeError, ValueError) as error:
         reason = f"Triton could not compile it for sm_{architecture}: {str(error).strip().splitlines()[-1]}"
-        raise TargetError(f"kernel {specialisation.kernel}", reason, "report it, with the log") from error
+        raise TargetError(f"kernel {specialisation.kernel}", reason, "report it") from error
     if compiled.metadata.global_scratch_size or compiled.metadata.profile_scratch_size:
         reason = "it wants scratch memory, which a launch does not give it"
         raise TargetError(f"kernel {specialisation.kernel}", reason, "use a Triton of which this was tried (3.9)")
@@ -79,7 +83,7 @@ def _assemble(ptx: str, architecture: int) -> bytes:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip() or "it gave no reason").splitlines()[0]
-            raise TargetError(f"kernel for sm_{architecture}", f"ptxas refuses it: {said}", "report it, with the log")
+            raise TargetError(f"kernel for sm_{architecture}", f"ptxas refuses it: {said}", "report it")
         return code.read_bytes()
 
 

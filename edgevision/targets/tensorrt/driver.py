@@ -70,13 +70,14 @@ def architecture() -> int:
 
 
 def launch(image: KernelImage, call: Call, pointers: Sequence[int], stream: int) -> None:
-    """Start the kernel on `stream`. `pointers` are device addresses, inputs then output, 0 for an absent input."""
+    """Start the kernel on `stream`. `pointers` are device addresses: the inputs that are given, then the output."""
     plugin = next(p for p in plugins().values() if p.kernel == image.specialisation.kernel)
     plan = plugin.launch(call, image.specialisation.constants)
     function, shared = _function(image)
+    *inputs, output = pointers
     # Triton's kernels take two more pointers, to scratch memory that ours do not use.
-    values = (*pointers, *plan.scalars, 0, 0)
-    kinds = (*[ctypes.c_void_p] * len(pointers), *[ctypes.c_int] * len(plan.scalars), ctypes.c_void_p, ctypes.c_void_p)
+    values = (*inputs, *plan.scalars, output, 0, 0)
+    kinds = (*[ctypes.c_void_p] * len(inputs), *[ctypes.c_int] * len(plan.scalars), *[ctypes.c_void_p] * 3)
     if plan.programs == 0:
         return
     threads = WARP * image.specialisation.warps

@@ -155,5 +155,7 @@ def _load_libraries(flavor: Flavor) -> None:
 def _cannot_load(flavor: Flavor, error: Exception) -> TargetError:
     version = flavor.version() or "unknown version"
     return TargetError(
-        f"{flavor.title} ({version})", f"it is installed and cannot be loaded: {error}", f"install it anew: {flavor.install}"
+        f"{flavor.title} ({version})",
+        f"it is installed and cannot be loaded: {error}",
+        f"install it anew: {flavor.install}",
     )

@@ -15,6 +15,7 @@ import zlib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edgevision.errors import TargetError
 from edgevision.proof import difference
 from edgevision.targets.tensorrt.plugins.plugin import Call, plugins
 from edgevision.targets.tensorrt.worker import Reporter, serve
@@ -48,6 +49,10 @@ def interpret(operator: str, call: Call, package: str) -> dict[str, float]:
     reference = operators()[operator].reference(inputs, call.attributes)[0]
     result = _run(operator, call, small, inputs, package)
     spread = float(np.asarray(reference, np.float64).std()) or 1.0
+    if not np.isfinite(reference).all():
+        raise TargetError(
+            f"the proof of {operator}", "its reference is not finite: the inputs are not fit", "report it"
+        )
     bound = max(BOUND, 2.0 * _plain_error(operator, small, inputs, reference))
     if call.types[0] == "fp16":
         bound += HALF * float(np.abs(reference).max()) / spread
@@ -79,8 +84,7 @@ def _run(operator: str, call: Call, small: Call, inputs: list[Array | None], pac
     first = next(tensor for tensor in given if tensor is not None)
     shape = plugin.output([call_shape or () for call_shape in small.shapes], small.attributes)
     y = torch.full(shape, float("nan"), dtype=first.dtype)
-    pointers = [tensor if tensor is not None else first for tensor in given]
-    kernel[(launch.programs,)](*pointers, y, *launch.scalars, **specialisation.constants)
+    kernel[(launch.programs,)](*given, *launch.scalars, y, **specialisation.constants)
     result: Array = y.numpy()
     return result
 

@@ -168,7 +168,12 @@ def _source_hash(package: str, kernel: str) -> str:
 def _tools_hash() -> str:
     """Everything of ours that a result depends on beside the kernel itself."""
     here = Path(__file__).parent
-    files = [here / "compile_kernels.py", here / "interpret.py", here / "image.py", *sorted((here / "plugins").glob("*.py"))]
+    files = [
+        here / "compile_kernels.py",
+        here / "interpret.py",
+        here / "image.py",
+        *sorted((here / "plugins").glob("*.py")),
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -177,7 +182,9 @@ def _triton_version() -> str:
         return version("triton")
     except PackageNotFoundError as error:
         raise TargetError(
-            "triton", "it is not installed, and the plugins' kernels are compiled with it", "pip install 'edgevision[trt]'"
+            "triton",
+            "it is not installed, and the plugins' kernels are compiled with it",
+            "pip install 'edgevision[trt]'",
         ) from error
 
 

@@ -22,16 +22,17 @@ FIELD = "kernel"
 VERSION = "1"
 
 
-def register(trt: Any, images: Mapping[str, bytes]) -> list[Any]:
+def register(trt: Any, images: Mapping[str, bytes], without: frozenset[str] = frozenset()) -> list[Any]:
     """Register a creator per operator; keep the result, which TensorRT only borrows.
 
     Args:
         trt: the flavor's module.
         images: encoded kernel images by specialisation key; empty when engines are only loaded.
+        without: operators that something else is registered for.
     """
     registry = trt.get_plugin_registry()
     maker: Any = type("OperatorCreator", (_Creator, trt.IPluginCreatorV3One), {})
-    creators = [maker(trt, plugin, images) for plugin in plugins().values()]
+    creators = [maker(trt, plugin, images) for name, plugin in plugins().items() if name not in without]
     for creator in creators:
         if not registry.register_creator(creator, DOMAIN):
             raise TargetError(f"plugin {creator.name}", "TensorRT did not take its creator", "see the build's log")
@@ -198,8 +199,7 @@ class _Plugin:
         if self.code is None:
             raise RuntimeError(f"{self.maker.plugin.operator} was loaded without its kernel")
         call = self.call or self._called_with(input_desc)
-        absent = len(self.maker.plugin.inputs) - len(inputs)
-        driver.launch(self.code, call, (*inputs, *[0] * absent, outputs[0]), stream)
+        driver.launch(self.code, call, (*inputs, outputs[0]), stream)
 
     def attach_to_context(self, context: Any) -> Any:  # noqa: ARG002
         return self.clone()

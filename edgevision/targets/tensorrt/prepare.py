@@ -8,7 +8,7 @@ plugin node keeps a function all the same, so that the very same file runs in ON
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -17,9 +17,9 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError
-from edgevision.ops.operator import Operator, Signature
+from edgevision.ops.operator import DOMAIN, Operator, Signature
 from edgevision.passes.attach_bodies import attach_bodies, custom_nodes, signature_of
-from edgevision.passes.cast_precision import CastPrecision
+from edgevision.passes.cast_precision import KEPT, CastPrecision
 from edgevision.passes.dft_as_matmul import dft_as_matmul
 from edgevision.passes.inline_bodies import inline_bodies
 from edgevision.targets.target import Precision
@@ -33,6 +33,8 @@ _LARGE_STATE: Final = 1 << 20
 _TYPES: Final[Mapping[ir.DataType, ElementType]] = {ir.DataType.FLOAT: "fp32", ir.DataType.FLOAT16: "fp16"}
 #: bfloat16 reaches the common operators' type lists in this opset.
 _BF16_OPSET: Final = 22
+#: TensorRT for RTX 1.7 cannot type it: "Could not infer output types for operation: deconv".
+_NO_BF16: Final = frozenset(["ConvTranspose"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +65,20 @@ class Prepared:
         """Plugin nodes by operator."""
         return dict(Counter(node.operator for node in self.nodes))
 
+    @property
+    def plugin_inputs(self) -> dict[str, int]:
+        """How many inputs the nodes of an operator have, for those operators whose nodes agree."""
+        counts: dict[str, set[int]] = {}
+        for node in self.nodes:
+            counts.setdefault(node.operator, set()).add(sum(shape is not None for shape in node.call.shapes))
+        return {operator: found.pop() for operator, found in counts.items() if len(found) == 1}
+
 
 def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch: int) -> Prepared:
     """Make the parser's graph of `source`, which is left as it is. `batch` is the size to choose bodies for."""
     model = source.clone()
+    if precision == "bf16":
+        _raise_opset(model)
     notes = [f"{d.where[0]} stays a DFT: {d.reason}" for d in dft_as_matmul(model).declined]
     _know_shapes(model)
     refused = _refused(model) if use_plugins else {}
@@ -92,6 +104,16 @@ def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch:
     common_passes.RemoveUnusedNodesPass()(model)
     nodes = [_plugin_node(node, operator) for node, operator in custom_nodes(model)]
     return Prepared(model=model, nodes=tuple(nodes), notes=tuple(notes))
+
+
+def _raise_opset(model: ir.Model) -> None:
+    """The converter inlines every function it meets, so that the bodies go first; they are written anew afterwards."""
+    from onnxscript import version_converter
+
+    if model.opset_imports.get("", _BF16_OPSET) < _BF16_OPSET:
+        for key in [key for key in model.functions if key[0] == DOMAIN]:
+            del model.functions[key]
+        version_converter.convert_version(model, _BF16_OPSET)
 
 
 def _know_shapes(model: ir.Model) -> None:
@@ -149,21 +171,18 @@ def _is_half(signature: Signature) -> bool:
     return signature.element_type == int(ir.DataType.FLOAT16)
 
 
-def _cast(model: ir.Model, precision: Precision, by_plugin: object) -> None:
+def _cast(model: ir.Model, precision: Precision, by_plugin: Callable[[ir.Node], bool]) -> None:
     """Plugins compute in float32 whatever the storage, so that float16 data may go straight into them."""
-    parameters: dict[str, frozenset[int]] = {}
-    if precision == "fp16":
-        inlined = {node.op_type for node, _ in custom_nodes(model) if callable(by_plugin) and not by_plugin(node)}
-        parameters = {
-            name: frozenset(index for index, tensor in enumerate(plugin.inputs) if not tensor.data)
-            for name, plugin in plugins().items()
-            if name not in inlined
-        }
-    elif model.opset_imports.get("", _BF16_OPSET) < _BF16_OPSET:
-        from onnxscript import version_converter
-
-        version_converter.convert_version(model, _BF16_OPSET)
-    CastPrecision(to="fp16" if precision == "fp16" else "bf16", parameters=parameters)(model)
+    if precision == "bf16":
+        CastPrecision(to="bf16", keep=KEPT | _NO_BF16)(model)
+        return
+    inlined = {node.op_type for node, _ in custom_nodes(model) if not by_plugin(node)}
+    parameters = {
+        name: frozenset(index for index, tensor in enumerate(plugin.inputs) if not tensor.data)
+        for name, plugin in plugins().items()
+        if name not in inlined
+    }
+    CastPrecision(to="fp16", parameters=parameters)(model)
 
 
 def _fill_absent_inputs(model: ir.Model) -> None:
@@ -185,9 +204,10 @@ def _filled(model: ir.Model, node: ir.Node, index: int, neutral: float) -> ir.Va
     array = np.full(rates.shape[0], neutral, np.float32)
     name = f"{node.name}_input_{index}"
     value = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.FLOAT), const_value=ir.tensor(array, name=name)
+        name=name,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(ir.DataType.FLOAT),
+        const_value=ir.tensor(array, name=name),
     )
     model.graph.register_initializer(value)
     return value
-
-

@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import edgevision
 from edgevision.errors import EdgeError, GraphError, TargetError
+from edgevision.targets.target import OnProgress
 
 __all__ = ["OnProgress", "Worker", "run_worker"]
 
-OnProgress = Callable[[str, float], None]
 _KINDS: Mapping[str, type[EdgeError]] = {error.kind: error for error in (GraphError, TargetError)}
 
 
@@ -35,7 +35,7 @@ class Worker:
     Attributes:
         what: how messages call it, e.g. "the TensorRT-RTX build".
         module: run as `python -m module request.json`; it calls `worker.serve`.
-        log: file that keeps everything the child prints.
+        log: file that takes everything the child prints; copied to a place of its own when the work fails.
         timeout: seconds until it is ended.
         environment: variables added to the parent's.
         explain: finds the reason of an unexplained end in the log's text; empty when it finds none.
@@ -118,17 +118,28 @@ def _end_late(child: subprocess.Popen[str], late: threading.Event) -> None:
 
 
 def _verdict(worker: Worker, heard: _Heard, code: int, *, late: bool) -> dict[str, Any]:
+    if heard.error is None and heard.result is not None and code == 0:
+        return heard.result
+    log = worker.log.read_text(encoding="utf-8", errors="replace")
+    kept = _keep(log)
     if heard.error is not None:
         kind = _KINDS.get(str(heard.error["kind"]), TargetError)
-        raise kind(heard.error["thing"], heard.error["reason"], heard.error["mend"])
-    if heard.result is not None and code == 0:
-        return heard.result
+        mend = f"{heard.error['mend']}; log: {kept}" if kind is TargetError else heard.error["mend"]
+        raise kind(heard.error["thing"], heard.error["reason"], mend)
     thing = f"{worker.what}, step `{heard.step}`"
     if late:
-        raise TargetError(thing, f"it did not end within {worker.timeout:g} s", f"allow more time; log: {worker.log}")
-    why = worker.explain(worker.log.read_text(encoding="utf-8", errors="replace"))
+        raise TargetError(thing, f"it did not end within {worker.timeout:g} s", f"allow more time; log: {kept}")
+    why = worker.explain(log)
     end = f"the process was ended by {_signal_name(-code)}" if code < 0 else f"the process ended with code {code}"
-    raise TargetError(thing, f"{end}{': ' if why else ''}{why}", f"the log is kept: {worker.log}")
+    raise TargetError(thing, f"{end}{': ' if why else ''}{why}", f"the log is kept: {kept}")
+
+
+def _keep(log: str) -> Path:
+    """A copy of the log that outlives the folder of the failed build."""
+    handle, name = tempfile.mkstemp(prefix="edgevision-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(log)
+    return Path(name)
 
 
 def _signal_name(number: int) -> str:

@@ -38,6 +38,17 @@ struct Wavelet {
   bool shared_filters, out_is_image;  // out_is_image: the inverse
 };
 
+// Layer norm over channels of the sum over groups, gated.
+struct ChannelNorm {
+  const float* x;       // [batch, groups * channels, pixels]
+  const float* weight;  // [channels]
+  const float* bias;    // [channels]
+  const float* z;       // [batch, channels, pixels] or null: y *= z * sigmoid(z)
+  float* y;             // [batch, channels, pixels]
+  int64_t batch, groups, channels, pixels;
+  float epsilon;
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -46,6 +57,9 @@ struct Kernels {
   // A work item is a plane, or a block of channels of one batch entry.
   int64_t (*wavelet_items)(const Wavelet&);
   void (*wavelet)(const Wavelet&, int64_t item);
+  // A work item is some pixels of one batch entry.
+  int64_t (*channel_norm_items)(const ChannelNorm&);
+  void (*channel_norm)(const ChannelNorm&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

@@ -18,6 +18,7 @@ struct Avx2 {
   static void store(float* p, F x, int64_t count) { _mm256_maskstore_ps(p, first(count), x); }
 
   static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F sqrt(F x) { return _mm256_sqrt_ps(x); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
   static F negative_abs(F x) { return _mm256_or_ps(x, _mm256_set1_ps(-0.0f)); }

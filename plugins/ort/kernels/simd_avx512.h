@@ -18,6 +18,7 @@ struct Avx512 {
   static void store(float* p, F x, int64_t count) { _mm512_mask_storeu_ps(p, first(count), x); }
 
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F sqrt(F x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F negative_abs(F x) { return _mm512_or_ps(x, _mm512_set1_ps(-0.0f)); }

@@ -28,6 +28,7 @@ struct Neon {
   }
 
   static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
+  static F sqrt(F x) { return vsqrtq_f32(x); }
   // NaN in either argument gives NaN, which is more than the family asks for.
   static F min(F a, F b) { return vminq_f32(a, b); }
   static F max(F a, F b) { return vmaxq_f32(a, b); }

@@ -24,6 +24,7 @@ struct Scalar {
   }
 
   static F fma(F a, F b, F c) { return a * b + c; }
+  static F sqrt(F x) { return std::sqrt(x); }
   static F min(F a, F b) { return a < b ? a : b; }
   static F max(F a, F b) { return a > b ? a : b; }
   static F negative_abs(F x) { return -std::fabs(x); }

@@ -1,6 +1,7 @@
 // Fills a Kernels table with one vector type's instances of the templates. Included once by each isa_*.cc.
 #pragma once
 
+#include "channel_norm.h"
 #include "selective_scan.h"
 #include "wavelet_block.h"
 
@@ -27,7 +28,8 @@ struct Table {
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
   static constexpr Kernels make(const char* name) {
-    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &wavelet_items, &wavelet, &exp, &softplus};
+    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &wavelet_items, &wavelet,
+            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &exp, &softplus};
   }
 };
 

@@ -148,7 +148,8 @@ def _gather(op: Arguments) -> Tensor:
         )
         for row, where in zip(flat_x, flat_i, strict=True)
     ]
-    return torch.stack(rows).unflatten(0, x.shape[:batch])
+    stacked = torch.stack(rows)
+    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
 
 
 @computes("gather_along_axis")
@@ -164,7 +165,8 @@ def _gather_nd(op: Arguments) -> Tensor:
         return x[tuple(indices.unbind(-1))]
     flat_x, flat_i = x.flatten(0, batch - 1), indices.flatten(0, batch - 1)
     rows = [row[tuple(where.unbind(-1))] for row, where in zip(flat_x, flat_i, strict=True)]
-    return torch.stack(rows).unflatten(0, x.shape[:batch])
+    stacked = torch.stack(rows)
+    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
 
 
 _REDUCTION = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
@@ -223,6 +225,13 @@ def _pad(op: Arguments) -> Tensor:
         places = size - 1 - (size - 1 - places).abs() if mode == "reflect" else places.clamp(0, size - 1)
         x = x.index_select(axis, places)
     return x
+
+
+@computes("crop")
+def _crop(op: Arguments) -> Tensor:
+    (top, bottom), (left, right) = op.ints("crop_height"), op.ints("crop_width")
+    x = op.tensor("x")
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
 @computes("one_hot")

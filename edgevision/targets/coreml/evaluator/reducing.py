@@ -69,7 +69,9 @@ def _topk(op: Arguments) -> tuple[Tensor, Tensor]:
 
 @computes("argsort")
 def _argsort(op: Arguments) -> Tensor:
-    return torch.argsort(op.tensor("x"), op.int("axis", -1), descending=not op.flag("ascending", False), stable=True)
+    return torch.argsort(
+        op.tensor("x"), dim=op.int("axis", -1), descending=not op.flag("ascending", False), stable=True
+    )
 
 
 @computes("non_zero")

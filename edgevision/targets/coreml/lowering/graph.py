@@ -27,8 +27,22 @@ from edgevision.targets.coreml.names import mil_name
 __all__ = ["Lowerer"]
 
 MAX_RANK = 5
-#: Before opset 13 the axes of Squeeze, Split and Softmax meant other things.
-OLDEST_OPSET = 13
+#: Broadcasting as it is known today came with opset 7.
+OLDEST_OPSET = 7
+#: Operators whose attributes or meaning were others before an opset.
+_CHANGED = {
+    "BatchNormalization": 9,
+    "Clip": 11,
+    "Dropout": 12,
+    "Hardmax": 13,
+    "LogSoftmax": 13,
+    "Pad": 11,
+    "Resize": 11,
+    "Scatter": 11,
+    "Slice": 10,
+    "Softmax": 13,
+    "TopK": 10,
+}
 
 
 class Lowerer:
@@ -38,13 +52,6 @@ class Lowerer:
         self.model = model
         self.values: dict[ir.Value, Bound] = {}
         self.frames: list[tuple[Mapping[str, ir.Attr], Mapping[str, int]]] = [({}, model.graph.opset_imports)]
-        opset = model.graph.opset_imports.get("", OLDEST_OPSET)
-        if opset < OLDEST_OPSET:
-            raise GraphError(
-                "the graph",
-                f"it uses ONNX opset {opset}, and lowerings follow opset {OLDEST_OPSET} and later",
-                "convert it with onnx.version_converter.convert_version(model, 20)",
-            )
 
     def program(self, opset_version: Any, preprocess: Mapping[str, Any]) -> Program:
         """The MIL program of the whole graph.
@@ -64,6 +71,8 @@ class Lowerer:
                 held = function.inputs[mil_name(value.name or "")]
                 prepare = preprocess.get(value.name or "")
                 bound = prepare(held) if prepare else held
+                if value.shape is not None and len(value.shape) == 0:
+                    bound = mb.squeeze(x=bound)
                 self.values[value] = as_type(bound, held_type(value.dtype, f"input {value.name!r}"))
             self._walk(graph)
             function.set_outputs(self._outputs(function))
@@ -81,13 +90,11 @@ class Lowerer:
                 f"its shape {value.shape} is dynamic, and ML programs here are static",
                 "export with a fixed batch and input size (several sizes: enumerated shapes)",
             )
-        if not 1 <= len(shape) <= MAX_RANK:
-            raise GraphError(
-                thing, f"it has rank {len(shape)}, and Core ML inputs have rank 1 to {MAX_RANK}", "reshape it"
-            )
+        if len(shape) > MAX_RANK:
+            raise GraphError(thing, f"it has rank {len(shape)}, and Core ML has at most {MAX_RANK}", "reshape it")
         if 0 in shape:
             raise GraphError(thing, f"its shape {shape} is empty", "Core ML has no empty tensors")
-        return mb.placeholder(shape=shape, dtype=mil_type("int32" if held == "bool" else held))
+        return mb.placeholder(shape=shape or [1], dtype=mil_type("int32" if held == "bool" else held))
 
     def _outputs(self, function: Function) -> list[MilVar]:
         """The graph's outputs under their names; a value that already has a name is copied."""
@@ -97,7 +104,6 @@ class Lowerer:
             if bound in results or bound in function.inputs.values():
                 bound = mb.identity(x=bound)
             bound.set_name(name)
-            bound.op.name = name
             results.append(bound)
         return results
 
@@ -141,7 +147,9 @@ class Lowerer:
             if not attr.is_ref() or attr.ref_attr_name in frame_attributes
         }
         inputs = [None if value is None else self._lookup(node, value) for value in node.inputs]
-        return Call(node=node, inputs=inputs, attributes=attributes, opset=imports.get(node.domain, 1), run=self._run)
+        return Call(
+            node=node, inputs=inputs, attributes=attributes, opset=_version(imports, node.domain), run=self._run
+        )
 
     def _lookup(self, node: ir.Node, value: ir.Value) -> Bound:
         if value not in self.values and value.const_value is not None:
@@ -152,7 +160,14 @@ class Lowerer:
 
     def _lower(self, node: ir.Node) -> None:
         call = self._call(node)
-        key = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+        standard = node.domain in ("", "ai.onnx")
+        key = node.op_type if standard else f"{node.domain}::{node.op_type}"
+        if standard and call.opset < _CHANGED.get(node.op_type, OLDEST_OPSET):
+            raise GraphError(
+                call.what,
+                f"it is of ONNX opset {call.opset}, and its meaning has changed since",
+                "convert the model with onnx.version_converter.convert_version(model, 20)",
+            )
         if foldable(call):
             results: Sequence[Bound] = fold(call)
         elif key in TABLE:
@@ -180,12 +195,20 @@ class Lowerer:
                 "rewrite it in standard operators (docs/coreml.md lists them) or attach a function body to it",
             )
         defaults = {n: a for n, a in function.attributes.items() if a.value is not None}
-        self.frames.append(({**defaults, **call.attributes}, function.opset_imports))
+        imports = {**self.frames[-1][1], **function.opset_imports}
+        self.frames.append(({**defaults, **call.attributes}, imports))
         padded = [*call.inputs, *[None] * (len(function.inputs) - len(call.inputs))]
         self.values.update(zip(function.inputs, padded, strict=True))
         self._walk(function)
         self.frames.pop()
         return [self.values[value] for value in function.outputs]
+
+
+def _version(imports: Mapping[str, int], domain: str) -> int:
+    """The imported version of a domain; ONNX's own goes by two names."""
+    if domain in ("", "ai.onnx"):
+        return imports.get("", imports.get("ai.onnx", 1))
+    return imports.get(domain, 1)
 
 
 def _check_rank(call: Call, bound: Bound) -> None:
@@ -211,20 +234,18 @@ def _refusal(call: Call, error: ValueError) -> GraphError:
 
 def _name_operations(function: Function) -> None:
     """Name every operation after its ONNX node, so that the same graph always gives the same package."""
-    kept = {var.name for var in function.outputs}
     counts: dict[str, int] = {}
 
     def visit(block: Any) -> None:
         for op in list(block.operations):
             for inner in op.blocks:
                 visit(inner)
-            if len(op.outputs) == 1 and op.outputs[0].name in kept:
-                continue
             scope = op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME, ["edge"])
             stem = mil_name(scope[-1])
             number = counts[stem] = counts.get(stem, -1) + 1
             op.name = f"{stem}__{number}"
             for index, var in enumerate(op.outputs):
-                var.set_name(op.name if len(op.outputs) == 1 else f"{op.name}_{index}")
+                if var not in function.outputs:
+                    var.set_name(op.name if len(op.outputs) == 1 else f"{op.name}_{index}")
 
     visit(function)

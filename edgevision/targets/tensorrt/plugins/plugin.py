@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Call", "Dims", "ElementType", "Input", "Launch", "Plugin", "Specialisation", "block_for", "plugins", "power_of_two"]
+__all__ = [
+    "Call",
+    "Dims",
+    "ElementType",
+    "Input",
+    "Launch",
+    "Plugin",
+    "Specialisation",
+    "block_for",
+    "plugins",
+    "power_of_two",
+]
 
 ElementType = Literal["fp32", "fp16"]
 Dims = tuple[int | None, ...]
@@ -108,10 +119,16 @@ class Launch:
 
 @dataclass(frozen=True, kw_only=True)
 class Specialisation:
-    """A kernel with everything its machine code depends on. Equal ones share one compiled image."""
+    """A kernel with everything its machine code depends on. Equal ones share one compiled image.
+
+    Attributes:
+        inputs: storage type of each input, None for an absent one, which the compiled kernel has no argument for.
+        output: storage type of the result.
+    """
 
     kernel: str
-    pointers: tuple[ElementType, ...]
+    inputs: tuple[ElementType | None, ...]
+    output: ElementType
     constants: Mapping[str, int]
     warps: int
 
@@ -119,7 +136,8 @@ class Specialisation:
         """The specialisation as it travels to the compiler's process."""
         return {
             "kernel": self.kernel,
-            "pointers": list(self.pointers),
+            "inputs": list(self.inputs),
+            "output": self.output,
             "constants": dict(self.constants),
             "warps": self.warps,
         }
@@ -129,7 +147,8 @@ class Specialisation:
         """The inverse of `as_json`."""
         return Specialisation(
             kernel=data["kernel"],
-            pointers=tuple(data["pointers"]),
+            inputs=tuple(data["inputs"]),
+            output=data["output"],
             constants=dict(data["constants"]),
             warps=data["warps"],
         )
@@ -148,7 +167,8 @@ class Plugin:
     Attributes:
         operator: ONNX op type.
         kernel: stem of the Triton module and name of its kernel.
-        inputs: in the schema's order. The kernel takes one pointer for each, then the output's.
+        inputs: in the schema's order. The kernel takes their pointers, then the scalars, then the output's pointer:
+            the order of TensorRT's ahead-of-time plugins.
         attributes: name -> default; the type of the default is the attribute's type.
         scalars: names of the kernel's integer arguments, in order.
         constants: the compile-time constants for a call, which must not use a dynamic dim's value.
@@ -176,13 +196,13 @@ class Plugin:
     plain: Callable[[Call, Sequence[Array | None]], Array] | None = None
 
     def specialise(self, call: Call) -> Specialisation:
-        """The kernel that serves `call`. An absent input's pointer is null, and typed like the first input."""
-        data = call.types[0] or "fp32"
-        given = [call.types[i] if i < len(call.types) else None for i in range(len(self.inputs))]
+        """The kernel that serves `call`. The result is stored like the first input."""
+        given = [call.types[i] if call.has(i) else None for i in range(len(self.inputs))]
         constants = self.constants(call)
         return Specialisation(
             kernel=self.kernel,
-            pointers=(*(kind or data for kind in given), data),
+            inputs=tuple(given),
+            output=call.types[0] or "fp32",
             constants=constants,
             warps=_warps(constants),
         )

@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from edgevision.targets.tensorrt.plugins.plugin import Attribute, Call, Dims, Input, Launch, Plugin, block_for, power_of_two
+from edgevision.targets.tensorrt.plugins.plugin import (
+    Attribute,
+    Call,
+    Dims,
+    Input,
+    Launch,
+    Plugin,
+    block_for,
+    power_of_two,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +89,16 @@ def _shrink(call: Call) -> Call:
     u = few if call.static(U, 1) != call.static(DELTA, 1) else channels
     samples = 2 if length * states <= 1 << 13 else 1
     flat, state = (samples, channels, length), (samples, groups, states, length)
-    small: tuple[Dims, ...] = ((samples, u, length), flat, (channels, states), state, state, (channels,), (channels,), flat)
+    small: tuple[Dims, ...] = (
+        (samples, u, length),
+        flat,
+        (channels, states),
+        state,
+        state,
+        (channels,),
+        (channels,),
+        flat,
+    )
     return replace(call, shapes=tuple(small[i] if call.has(i) else None for i in range(len(small))))
 
 
@@ -96,7 +114,11 @@ def _draw(call: Call, random: np.random.Generator) -> list[NDArray[np.float32] |
     drawn = [normal(index) if call.has(index) else None for index in range(8)]
     drawn[A] = -np.exp(1.5 * normal(A))
     steps = 2.0 * normal(DELTA)
-    drawn[DELTA] = steps if call.attributes["delta_softplus"] else np.exp(steps - 1.0)
+    if not call.attributes["delta_softplus"]:
+        # Without softplus a step must be positive as it is, or the state grows without bound.
+        steps = np.exp(steps - 1.0)
+        drawn[BIAS] = np.abs(normal(BIAS)) if call.has(BIAS) else None
+    drawn[DELTA] = steps
     if call.has(D):
         drawn[D] = np.float32(0.1) * normal(D)
     return drawn

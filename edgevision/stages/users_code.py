@@ -1,0 +1,25 @@
+"""Errors out of the user's own code: what was raised, and the line of theirs that it came from."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+__all__ = ["raised_by_user"]
+
+_OURS = str(Path(__file__).resolve().parents[1])
+
+
+def raised_by_user(error: Exception) -> str:
+    """`ValueError: the reason, at file.py:12 (the line)`, with the innermost line that is neither ours nor a library's."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _of_user(f.filename)]
+    if not frames:
+        return said
+    return f"{said}, at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`"
+
+
+def _of_user(filename: str) -> bool:
+    library = "site-packages" in filename or "/lib/python" in filename or filename.startswith("<")
+    return not library and not filename.startswith(_OURS)

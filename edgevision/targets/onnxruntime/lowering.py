@@ -1,0 +1,56 @@
+"""The form of a graph that runs fastest on ONNX Runtime's CPU provider. What each step gains is in docs/speed.md.
+
+ONNX Runtime lays maps out in blocks of channels around its convolutions, adds and rectifies in them for nothing, and
+converts back and forth at every other operator: so convolutions should follow each other directly, in whole blocks, and
+everything between them should be few nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import onnx_ir as ir
+
+from edgevision.ops.recorder import OPSET
+from edgevision.passes.attach_bodies import attach_bodies
+from edgevision.passes.conv_of_concat import conv_of_concat
+from edgevision.passes.depthwise_blocks import depthwise_blocks
+from edgevision.passes.fuse_channel_norm import fuse_channel_norm
+from edgevision.passes.graph_pass import PassResult
+from edgevision.passes.mean_as_pool import mean_as_pool
+from edgevision.passes.pad_channels import pad_channels
+from edgevision.passes.slice_of_conv import slice_of_conv
+from edgevision.passes.split_as_slices import split_as_slices
+from edgevision.passes.sum_of_groups import sum_of_groups
+
+__all__ = ["lower"]
+
+#: Put fused operators in, whose kernels are in our library; their bodies gain nothing.
+_FUSED: tuple[Callable[[ir.Model], PassResult], ...] = (fuse_channel_norm,)
+#: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
+_STANDARD: tuple[Callable[[ir.Model], PassResult], ...] = (
+    split_as_slices,
+    depthwise_blocks,
+    conv_of_concat,
+    slice_of_conv,
+    pad_channels,
+    mean_as_pool,
+    sum_of_groups,
+)
+
+
+def lower(model: ir.Model, *, kernels: bool) -> Mapping[str, int]:
+    """Change `model` in place; returns how often each step applied.
+
+    Args:
+        model: custom nodes carry bodies.
+        kernels: whether our kernel library will be loaded.
+    """
+    fuse = kernels and model.opset_imports.get("", 0) >= OPSET
+    results = [step(model) for step in ((*_FUSED, *_STANDARD) if fuse else _STANDARD)]
+    counts: dict[str, int] = {}
+    for application in (one for result in results for one in result.applied):
+        counts[application.equation] = counts.get(application.equation, 0) + 1
+    if "fuse_channel_norm" in counts:
+        attach_bodies(model)
+    return counts

@@ -1,0 +1,119 @@
+"""ONNX Runtime: the portable graph in the form that runs fastest there, our kernels for the custom operators.
+
+Without the library (or with `plugins=False`) ONNX Runtime inlines the bodies that the graph carries: slower, equal.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgevision.errors import TargetError
+from edgevision.targets.onnxruntime.runner import OrtRunner, SessionSettings
+from edgevision.targets.target import Artifact, OnProgress, Precision, TargetEntry, WhyNot
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["TARGET", "OnnxRuntime"]
+
+#: The portable graph, and its form for ONNX Runtime where that differs.
+PORTABLE, LOWERED = "model.onnx", "model.ort.onnx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxRuntime:
+    """ONNX Runtime on the CPU.
+
+    Attributes:
+        precision: of the graph; this target changes nothing in it.
+        plugins: use our kernel library; False takes the bodies alone.
+        threads: intra-op threads; 0 leaves it to ONNX Runtime (one per physical core).
+        optimize: shape the graph for ONNX Runtime, and let that optimize it further when it loads it.
+        profile_to: prefix of ONNX Runtime's own per-op trace; None traces nothing.
+    """
+
+    precision: Precision = "fp32"
+    plugins: bool = True
+    threads: int = 0
+    optimize: bool = True
+    profile_to: str | None = None
+
+    def why_not(self) -> WhyNot | None:
+        """None when onnxruntime is installed (it comes with edgevision)."""
+        if find_spec("onnxruntime") is None:
+            return WhyNot(reason="the package onnxruntime is not installed", mend="pip install onnxruntime")
+        return None
+
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
+        """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
+        library, notes = self._library(model, folder)
+        path, changes = self._write(model, folder, kernels=library is not None)
+        with self.load(path):
+            pass
+        return Artifact(path=path, runnable=True, notes=notes, changes=changes, library=library)
+
+    def _write(self, model: ir.Model, folder: Path, *, kernels: bool) -> tuple[Path, tuple[str, ...]]:
+        """The graph as it is loaded; beside the portable one where there was something to change."""
+        import onnx_ir
+
+        from edgevision.targets.onnxruntime.lowering import lower
+
+        if self.optimize:
+            lowered = model.clone()
+            applied = lower(lowered, kernels=kernels)
+            if applied:
+                onnx_ir.save(lowered, folder / LOWERED)
+                counts = ", ".join(f"{count} {name}" for name, count in applied.items())
+                return folder / LOWERED, (f"shaped for ONNX Runtime: {counts}",)
+        path = folder / PORTABLE
+        if not path.exists():
+            onnx_ir.save(model, path)
+        return path, ()
+
+    def _library(self, model: ir.Model, folder: Path) -> tuple[Path | None, tuple[str, ...]]:
+        """A copy of the kernel library for whoever runs the bundle without us, or why there is none."""
+        if not (self.plugins and _custom_ops(model)):
+            return None, ()
+        from edgevision import native
+
+        missing = native.why_not()
+        source = native.library_path()
+        if missing is not None or source is None:
+            reason = f"{missing.reason} (mend: {missing.mend})" if missing else "there is no library"
+            return None, (f"kernels not used, the bodies serve instead: {reason}",)
+        copy = folder / source.name
+        shutil.copyfile(source, copy)
+        return copy, ()
+
+    def load(self, path: Path) -> OrtRunner:
+        """Open a session on one ONNX file.
+
+        Raises:
+            TargetError: onnxruntime is missing or refuses the file.
+        """
+        missing = self.why_not()
+        if missing is not None:
+            raise TargetError("ort", missing.reason, missing.mend)
+        settings = SessionSettings(
+            plugins=self.plugins, threads=self.threads, optimize=self.optimize, profile_to=self.profile_to
+        )
+        return OrtRunner(path, settings)
+
+
+def _custom_ops(model: ir.Model) -> bool:
+    from edgevision.ops.operator import DOMAIN
+
+    return any(node.domain == DOMAIN for node in model.graph.all_nodes())
+
+
+TARGET = TargetEntry(
+    name="ort",
+    summary="ONNX Runtime on the CPU, with our kernels",
+    create=OnnxRuntime,
+    package="onnxruntime",
+    precisions=("fp32", "int8"),
+)

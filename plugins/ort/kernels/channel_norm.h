@@ -1,0 +1,89 @@
+// Layer norm over the channels of [batch, groups * channels, pixels], with neighbouring pixels on the lanes.
+//
+//   v = sum_g x[g];  y[c] = ((v[c] - mean v) / sqrt(var v + epsilon) * weight[c] + bias[c]) * silu(z[c])
+//
+// A work item is a strip of pixels through all channels, a few cache lines wide: channels lie far apart, often by a power
+// of two, and a strip of one line would meet the same cache set at every one. Three walks (sum, variance, scale) over
+// what the first leaves in y: the variance of differences from the mean keeps its digits where the mean is large.
+#pragma once
+
+#include "kernels.h"
+#include "vector_math.h"
+
+namespace edgevision {
+
+template <class V>
+class ChannelNormKernel {
+ public:
+  static int64_t items(const ChannelNorm& n) { return n.batch * strips(n); }
+
+  static void run(const ChannelNorm& n, int64_t index) {
+    const int64_t b = index / strips(n), start = index % strips(n) * kPixels;
+    Strip s;
+    s.x = n.x + b * n.groups * n.channels * n.pixels + start;
+    s.z = n.z ? n.z + b * n.channels * n.pixels + start : nullptr;
+    s.y = n.y + b * n.channels * n.pixels + start;
+    const int64_t left = n.pixels - start;
+    left >= kPixels ? walk(n, s, Whole{}) : walk(n, s, Part{left});
+  }
+
+ private:
+  using F = typename V::F;
+  static constexpr int W = V::kLanes;
+  static constexpr int kPixels = 64, kVectors = kPixels / W;
+
+  struct Strip {
+    const float *x, *z;
+    float* y;
+  };
+
+  // How the vectors of a strip are read and written: all of them, or as many pixels as are left.
+  struct Whole {
+    F load(const float* p, int v) const { return V::load(p + v * W); }
+    void store(float* p, int v, F x) const { V::store(p + v * W, x); }
+    int vectors() const { return kVectors; }
+  };
+  struct Part {
+    int64_t left;
+    F load(const float* p, int v) const { return V::load(p + v * W, left - v * W); }
+    void store(float* p, int v, F x) const { V::store(p + v * W, x, left - v * W); }
+    int vectors() const { return static_cast<int>((left + W - 1) / W); }
+  };
+
+  static int64_t strips(const ChannelNorm& n) { return (n.pixels + kPixels - 1) / kPixels; }
+
+  template <class Access>
+  static void walk(const ChannelNorm& n, const Strip& s, Access at) {
+    const int vectors = at.vectors();
+    F mean[kVectors], scale[kVectors];
+    for (int v = 0; v < vectors; ++v) mean[v] = scale[v] = V::set(0.0f);
+    for (int64_t c = 0; c < n.channels; ++c) {
+      for (int v = 0; v < vectors; ++v) {
+        F value = at.load(s.x + c * n.pixels, v);
+        for (int64_t g = 1; g < n.groups; ++g) value = value + at.load(s.x + (g * n.channels + c) * n.pixels, v);
+        at.store(s.y + c * n.pixels, v, value);
+        mean[v] = mean[v] + value;
+      }
+    }
+    const F share = V::set(1.0f / static_cast<float>(n.channels));
+    for (int v = 0; v < vectors; ++v) mean[v] = mean[v] * share;
+    for (int64_t c = 0; c < n.channels; ++c) {
+      for (int v = 0; v < vectors; ++v) {
+        const F apart = at.load(s.y + c * n.pixels, v) - mean[v];
+        scale[v] = V::fma(apart, apart, scale[v]);
+      }
+    }
+    for (int v = 0; v < vectors; ++v)
+      scale[v] = V::set(1.0f) / V::sqrt(V::fma(scale[v], share, V::set(n.epsilon)));
+    for (int64_t c = 0; c < n.channels; ++c) {
+      const F weight = V::set(n.weight[c]), bias = V::set(n.bias[c]);
+      for (int v = 0; v < vectors; ++v) {
+        F result = V::fma((at.load(s.y + c * n.pixels, v) - mean[v]) * scale[v], weight, bias);
+        if (s.z) result = result * Math<V>::silu(at.load(s.z + c * n.pixels, v));
+        at.store(s.y + c * n.pixels, v, result);
+      }
+    }
+  }
+};
+
+}  // namespace edgevision

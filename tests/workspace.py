@@ -1,0 +1,47 @@
+"""Where the tests are, what a folder holds, and how a command ended."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
+
+
+def children_environment() -> dict[str, str]:
+    """For processes that import edgevision and the tests' models from this checkout, wherever they run."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(TESTS)))}
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Names in `folder`, hidden ones too: what an export that failed has left."""
+    return sorted(p.name for p in folder.iterdir())
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """What the document says of the error."""
+        found: dict[str, Any] = self.document["error"]
+        return found
+
+
+Command = Callable[..., Ended]
