@@ -71,5 +71,6 @@ const OrtCustomOp* selective_scan_op();
 const OrtCustomOp* dwt_op();
 const OrtCustomOp* idwt_op();
 const OrtCustomOp* channel_norm_op();
+const OrtCustomOp* projected_scan_op();
 
 }  // namespace edgevision

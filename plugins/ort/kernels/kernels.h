@@ -49,6 +49,25 @@ struct ChannelNorm {
   float epsilon;
 };
 
+// The scan of a vision block, one state a channel, from its input to the sum over groups:
+//   u = silu(x);  (dt_k, B_k, C_k) = projection u;  delta_k = steps_k dt_k;  y = sum_k scan_k(u, delta_k, A_k, B_k, C_k, D_k)
+struct ProjectedScan {
+  static constexpr int64_t kMostRank = 128;
+  const float* x;           // [batch, channels, length]
+  const float* projection;  // [groups * (rank + 2), channels]: dt of every group, then B of every group, then C
+  const float* steps;       // [groups * channels, rank]
+  const float* A;           // [groups * channels]
+  const float* D;           // [groups * channels]
+  const float* delta_bias;  // [groups * channels]
+  float* coefficients;      // [batch, groups * (rank + 2), length], scratch
+  float* sum;               // scratch, as many floats as `projected_scan_sum` says
+  float* y;                 // [batch, channels, length]
+  int64_t batch, groups, channels, rank, length;
+  uint64_t reverse;
+  bool silu;
+  int64_t rows() const { return groups * (rank + 2); }
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -60,6 +79,12 @@ struct Kernels {
   // A work item is some pixels of one batch entry.
   int64_t (*channel_norm_items)(const ChannelNorm&);
   void (*channel_norm)(const ChannelNorm&, int64_t item);
+  // First `project` over some pixels each, then `projected_scan` over some channels each.
+  int64_t (*projected_scan_columns)(const ProjectedScan&);
+  void (*project)(const ProjectedScan&, int64_t column);
+  int64_t (*projected_scan_items)(const ProjectedScan&);
+  void (*projected_scan)(const ProjectedScan&, int64_t item);
+  int64_t (*projected_scan_sum)(const ProjectedScan&);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

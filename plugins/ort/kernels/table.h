@@ -2,6 +2,7 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "projected_scan.h"
 #include "selective_scan.h"
 #include "wavelet.h"
 
@@ -22,9 +23,11 @@ struct Table {
     for (int64_t i = 0; i < count; i += V::kLanes)
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
+  using Projected = ProjectedScanKernel<V>;
   static constexpr Kernels make(const char* name) {
     return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt,
-            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &exp, &softplus};
+            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &Projected::project_items, &Projected::project,
+            &Projected::scan_items, &Projected::scan, &Projected::sum_size, &exp, &softplus};
   }
 };
 
