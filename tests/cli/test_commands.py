@@ -254,7 +254,19 @@ def test_help_and_version(edgevision: Command) -> None:
     import edgevision as package
 
     assert edgevision("--version").out.strip() == f"edgevision {package.__version__}"
-    commands = ["export", "reparam", "compile", "verify", "inspect", "run", "profile", "models", "ops", "targets", "doctor"]
+    commands = [
+        "export",
+        "reparam",
+        "compile",
+        "verify",
+        "inspect",
+        "run",
+        "profile",
+        "models",
+        "ops",
+        "targets",
+        "doctor",
+    ]
     shown = edgevision("--help")
     assert shown.code == 0 and all(command in shown.out for command in commands)
     for command in commands:

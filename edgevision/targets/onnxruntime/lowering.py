@@ -16,6 +16,7 @@ from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.passes.conv_of_concat import conv_of_concat
 from edgevision.passes.depthwise_blocks import depthwise_blocks
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
+from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.graph_pass import PassResult
 from edgevision.passes.mean_as_pool import mean_as_pool
 from edgevision.passes.pad_channels import pad_channels
@@ -26,7 +27,7 @@ from edgevision.passes.sum_of_groups import sum_of_groups
 __all__ = ["lower"]
 
 #: Put fused operators in, whose kernels are in our library; their bodies gain nothing.
-_FUSED: tuple[Callable[[ir.Model], PassResult], ...] = (fuse_channel_norm,)
+_FUSED: tuple[Callable[[ir.Model], PassResult], ...] = (fuse_projected_scan, fuse_channel_norm)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[Callable[[ir.Model], PassResult], ...] = (
     split_as_slices,
@@ -51,6 +52,6 @@ def lower(model: ir.Model, *, kernels: bool) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     for application in (one for result in results for one in result.applied):
         counts[application.equation] = counts.get(application.equation, 0) + 1
-    if "fuse_channel_norm" in counts:
+    if counts.keys() & {step.__name__ for step in _FUSED}:
         attach_bodies(model)
     return counts
