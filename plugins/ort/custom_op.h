@@ -72,5 +72,6 @@ const OrtCustomOp* dwt_op();
 const OrtCustomOp* idwt_op();
 const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* projected_scan_op();
+const OrtCustomOp* wavelet_conv_op();
 
 }  // namespace edgevision

@@ -178,4 +178,33 @@ ProjectedScan plan_projected_scan(const ProjectedScanShapes& s, const int64_t* r
   return scan;
 }
 
+WaveletConv plan_wavelet_conv(const WaveletConvShapes& s, bool relu) {
+  const Checker check("EvWaveletConv");
+  check.rank("x", s.x, 4, "[batch, channels, height, width]");
+  check.rank("weight", s.weight, 4, "[4 * channels, 1, taps, taps]");
+  WaveletConv w{};
+  w.relu = relu;
+  w.batch = s.x[0];
+  w.channels = s.x[1];
+  w.height = s.x[2];
+  w.width = s.x[3];
+  if (w.height == 0 || w.width == 0) check.fail("x", "has an empty image: " + to_string(s.x));
+  w.rows = (w.height + 1) / 2;
+  w.columns = (w.width + 1) / 2;
+  w.taps = s.weight[2];
+  const int64_t bands = 4 * w.channels;
+  if (w.taps % 2 != 1 || w.taps * w.taps > WaveletConv::kMostTaps)
+    check.fail("weight", "has " + std::to_string(w.taps) + " taps; their number must be odd and at most 7");
+  check.dims("weight", s.weight, {bands, 1, w.taps, w.taps}, "[4 * channels, 1, taps, taps]");
+  check.dims("forward", s.forward, {bands, 1, 2, 2}, "[4 * channels, 1, 2, 2]");
+  check.dims("inverse", s.inverse, {bands, 1, 2, 2}, "[4 * channels, 1, 2, 2]");
+  if (s.bias.present) check.dims("bias", s.bias, {bands}, "[4 * channels]");
+  if (s.residual.present) check.dims("residual", s.residual, s.x, "[batch, channels, height, width]");
+  if (w.width > WaveletConv::kWidest ||
+      4 * w.rows * WaveletConv::stride(w.columns, w.taps) > WaveletConv::kMostPixels)
+    check.fail("x", "has an image of " + std::to_string(w.height) + " by " + std::to_string(w.width) +
+                        ", too large for this kernel");
+  return w;
+}
+
 }  // namespace edgevision

@@ -29,4 +29,10 @@ struct ProjectedScanShapes {
 ProjectedScan plan_projected_scan(const ProjectedScanShapes& shapes, const int64_t* reverse, size_t reverse_count,
                                   bool silu);
 
+struct WaveletConvShapes {
+  Shape x, forward, inverse, weight, bias, residual;
+};
+// Pointers are left null; y has the shape of x.
+WaveletConv plan_wavelet_conv(const WaveletConvShapes& shapes, bool relu);
+
 }  // namespace edgevision

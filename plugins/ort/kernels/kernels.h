@@ -68,6 +68,23 @@ struct ProjectedScan {
   int64_t rows() const { return groups * (rank + 2); }
 };
 
+// A depthwise convolution (odd taps, zeros outside) between a wavelet transform of two taps and its inverse:
+//   y = relu?(residual + IDWT(bias + weight * DWT(x))), odd sizes padded right and bottom and cropped again.
+struct WaveletConv {
+  static constexpr int64_t kMostPixels = 2048, kMostTaps = 49, kWidest = 64;
+  const float* x;         // [batch, channels, height, width]
+  const float* forward;   // [4 * channels, 2, 2]
+  const float* inverse;   // [4 * channels, 2, 2]
+  const float* weight;    // [4 * channels, taps, taps]
+  const float* bias;      // [4 * channels] or null
+  const float* residual;  // [batch, channels, height, width] or null
+  float* y;               // [batch, channels, height, width]
+  int64_t batch, channels, height, width, rows, columns, taps;  // rows, columns: of a band
+  bool relu;
+  // Pixels from one row of a band to the next: half a filter on both sides, and room to compute four at a time.
+  static constexpr int64_t stride(int64_t columns, int64_t taps) { return (columns + 3) / 4 * 4 + taps - 1; }
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -85,6 +102,9 @@ struct Kernels {
   int64_t (*projected_scan_items)(const ProjectedScan&);
   void (*projected_scan)(const ProjectedScan&, int64_t item);
   int64_t (*projected_scan_sum)(const ProjectedScan&);
+  // A work item is some channels of one batch entry.
+  int64_t (*wavelet_conv_items)(const WaveletConv&);
+  void (*wavelet_conv)(const WaveletConv&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

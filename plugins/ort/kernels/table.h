@@ -5,6 +5,7 @@
 #include "projected_scan.h"
 #include "selective_scan.h"
 #include "wavelet.h"
+#include "wavelet_conv.h"
 
 namespace edgevision {
 
@@ -27,7 +28,8 @@ struct Table {
   static constexpr Kernels make(const char* name) {
     return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt,
             &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &Projected::project_items, &Projected::project,
-            &Projected::scan_items, &Projected::scan, &Projected::sum_size, &exp, &softplus};
+            &Projected::scan_items, &Projected::scan, &Projected::sum_size,
+            &WaveletConvKernel<V>::items, &WaveletConvKernel<V>::run, &exp, &softplus};
   }
 };
 
