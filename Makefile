@@ -76,7 +76,7 @@ $(VENV)/.core: $(VENV)/.tools pyproject.toml $(shell find plugins -name '*.cc' -
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	$(PIP) --no-build-isolation -e '.[dev,trt,coreml]'
+	$(PIP) --no-build-isolation -e '.[dev,trt,coreml,timm]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core

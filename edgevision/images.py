@@ -68,8 +68,7 @@ def preprocess(pixels: NDArray[np.uint8], size: tuple[int, int], how: Mapping[st
     left, top = (image.width - width) // 2, (image.height - height) // 2
     cropped = np.asarray(image.crop((left, top, left + width, top + height)), np.float32) / 255
     mean, std = np.asarray(how["mean"], np.float32), np.asarray(how["std"], np.float32)
-    normalised: NDArray[np.float32] = ((cropped - mean) / std).transpose(2, 0, 1)
-    return np.ascontiguousarray(normalised)
+    return np.ascontiguousarray(((cropped - mean) / std).transpose(2, 0, 1), np.float32)
 
 
 def _read_array(path: Path, shape: tuple[int | None, ...]) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevision.stages.graph import DeployGraph
+    from edgevision.stages.quantize import Int8, QuantizeOptions
     from edgevision.stages.samples import Samples
 
 __all__ = ["ExportOptions", "Exported", "export_bundle"]
@@ -49,6 +50,7 @@ class ExportOptions:
         merge: fold branches and norms; False compiles an ONNX file as it is.
         out: the bundle's folder; None puts it into the current one, named after model, target and precision.
         samples: random inputs the artifact is verified on.
+        quantize: how a float graph becomes INT8; None when it is not asked for, or the graph is quantized already.
     """
 
     model: str
@@ -65,6 +67,7 @@ class ExportOptions:
     merge: bool = True
     out: Path | None = None
     samples: int = 4
+    quantize: QuantizeOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,15 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     target = make_target(entry, _target_options(entry, options))
     spec = parse_model(options.model)
     out = options.out or Path(f"{_stem(spec)}-{options.target}-{_precision(entry, options)}")
+    cache = cache or default_cache()
+    _check_quantize(options, _precision(entry, options))
     with staged_bundle(out) as folder:
-        source = _source(spec, options, cache or default_cache(), report)
+        source = _source(spec, options, cache, report)
+        if options.quantize is not None:
+            source = _quantized(source, options.quantize, entry.name, cache, report)
+            if source.int8 is not None and not source.int8.gained:
+                options = dataclasses.replace(options, precision="fp32")
+                target = make_target(entry, _target_options(entry, options))
         manifest = _finish(source, target, entry, options, folder, report)
     return Exported(out, manifest)
 
@@ -100,6 +110,7 @@ class _Source:
     samples: Samples
     records: Sequence[Record]
     warnings: Sequence[str]
+    int8: Int8 | None = None
 
 
 def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
@@ -141,6 +152,17 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
 
+def _quantized(source: _Source, how: QuantizeOptions, target: str, cache: Cache, report: Report) -> _Source:
+    """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
+    from edgevision.stages.quantize import quantize_graph
+
+    report("quantize")
+    int8 = quantize_graph(source.graph.model, source.samples, source.info.preprocess, target, how, cache, report)
+    graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
+    warnings = (*source.warnings, *int8.warnings)
+    return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
+
+
 def _finish(
     source: _Source,
     target: Target,
@@ -157,9 +179,10 @@ def _finish(
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     report("compile")
-    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder)
+    artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    verified = verify_artifact(artifact, target, source.samples, TOLERANCES[precision])
+    tolerance = source.int8.tolerance if source.int8 else TOLERANCES[precision]
+    verified = verify_artifact(artifact, target, source.samples, tolerance)
     source.samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
@@ -174,6 +197,8 @@ def _finish(
         proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
+        calibration=source.int8.calibration if source.int8 else None,
+        quantization=source.int8.quantization if source.int8 else None,
         warnings=(*source.warnings, *artifact.notes),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
@@ -201,8 +226,13 @@ def _require_quantized(model: ir.Model, precision: Precision) -> None:
         raise UsageError(
             "--precision int8",
             "the graph has no Q/DQ pairs: it is not quantized",
-            "give an ONNX file that is, or leave --precision out",
+            "give --data with images to calibrate on, or an ONNX file that is quantized",
         )
+
+
+def _check_quantize(options: ExportOptions, precision: Precision) -> None:
+    if options.quantize is not None and precision != "int8":
+        raise UsageError("--data", f"--precision {precision} is not calibrated", "give --precision int8 with it")
 
 
 def _target_options(entry: TargetEntry, options: ExportOptions) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
     """Shows on stderr which stage runs, for how long, and how long each finished one took.
 
     Yields:
-        A function that is told the name of each stage as it begins.
+        A function that is told the name of each stage as it begins; `stage: detail` says how far the one that runs is.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -85,6 +85,9 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
         running: list[Any] = []
 
         def report(stage: str) -> None:
+            if running and ": " in stage:
+                bar.update(running[-1], description=f"{title}: {stage}")
+                return
             if running:
                 bar.update(running[-1], total=1, completed=1)
             running.append(bar.add_task(f"{title}: {stage}", total=None))

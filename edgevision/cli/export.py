@@ -8,14 +8,20 @@ import typer
 
 from edgevision.cli.options import (
     BatchText,
+    BiasCorrection,
+    Calibrator,
     ComputeCapability,
+    DataText,
     DeploymentTarget,
+    Exclude,
     Flavor,
+    Images,
     Json,
     ModelArgs,
     NoPlugins,
     Out,
     PrecisionText,
+    SchemeText,
     SizeText,
     TargetText,
     WeightsFile,
@@ -23,6 +29,7 @@ from edgevision.cli.options import (
     given,
     parse_model_args,
     parse_precision,
+    quantize_options,
 )
 
 __all__ = ["register"]
@@ -37,6 +44,12 @@ def export(
     precision: PrecisionText = None,
     input_size: SizeText = None,
     batch: BatchText = "1",
+    data: DataText = None,
+    scheme: SchemeText = None,
+    calibrator: Calibrator = "percentile",
+    images: Images = 200,
+    exclude: Exclude = None,
+    bias_correction: BiasCorrection = False,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
@@ -69,6 +82,7 @@ def export(
         ),
         seed=seed,
         out=out,
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

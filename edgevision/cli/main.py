@@ -16,7 +16,21 @@ from typing import NoReturn
 import typer
 
 from edgevision import __version__
-from edgevision.cli import catalog, doctor, export, inspect, profile, reparam, run, verify
+from edgevision.cli import (
+    catalog,
+    compare,
+    devices,
+    doctor,
+    export,
+    inspect,
+    profile,
+    quantize,
+    regress,
+    reparam,
+    report,
+    run,
+    verify,
+)
 from edgevision.cli import compile as compile_command
 from edgevision.errors import EdgeError, GateError, UsageError
 
@@ -32,7 +46,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Vision models re-parameterized, quantized, proven equal and measured on the device they will run on.",
 )
-for module in (export, reparam, compile_command, verify, inspect, run, profile, catalog, doctor):
+_COMMANDS = (
+    export,
+    quantize,
+    regress,
+    reparam,
+    compile_command,
+    verify,
+    compare,
+    inspect,
+    run,
+    profile,
+    report,
+    devices,
+    catalog,
+    doctor,
+)
+for module in _COMMANDS:
     module.register(app)
 
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevision.errors import UsageError
 
+if TYPE_CHECKING:
+    from edgevision.stages.quantize import QuantizeOptions
+
 __all__ = [
     "BatchText",
+    "BiasCorrection",
     "BundleArg",
+    "Calibrator",
     "ComputeCapability",
+    "DataText",
     "DeploymentTarget",
+    "Exclude",
     "Flavor",
+    "Images",
     "Json",
     "ModelArg",
     "ModelArgs",
     "NoPlugins",
     "Out",
     "PrecisionText",
+    "SchemeText",
     "SizeText",
     "TargetText",
     "ThreadCount",
@@ -30,6 +39,7 @@ __all__ = [
     "given",
     "parse_model_args",
     "parse_precision",
+    "quantize_options",
 ]
 
 ModelArg = Annotated[
@@ -57,6 +67,23 @@ Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]
 ThreadCount = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 leaves it to the runtime")]
 
+DataText = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DIR|NPZ|NPY|digits", help="Images: to calibrate INT8 on, or to test with"),
+]
+SchemeText = Annotated[
+    str | None, typer.Option("--scheme", help="INT8 scheme; the target's for this machine if absent")
+]
+Calibrator = Annotated[str, typer.Option("--calibrator", help="min-max, percentile, entropy or mse")]
+Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data that are used at most")]
+BiasCorrection = Annotated[
+    bool, typer.Option("--bias-correction", help="Let biases take back the mean's shift by rounded weights")
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
+]
+
 
 def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
     """`K=V` pairs; V is read as JSON where it is JSON, else as text. A list of numbers stands for a tuple."""
@@ -70,6 +97,35 @@ def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             values[key] = text
     return values
+
+
+def quantize_options(
+    data: str | None,
+    scheme: str | None,
+    calibrator: str,
+    images: int,
+    exclude: list[str] | None,
+    *,
+    bias_correction: bool,
+) -> QuantizeOptions | None:
+    """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
+    from edgevision.calibration.calibrators import parse_method
+    from edgevision.stages.quantize import QuantizeOptions
+
+    if data is None:
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--bias-correction", bias_correction)):
+            if value:
+                raise UsageError(flag, "it needs --data", "name the images to calibrate on")
+        return None
+    method = parse_method(calibrator)
+    return QuantizeOptions(
+        data=data,
+        scheme=scheme,
+        calibrator=method,
+        images=images,
+        exclude=tuple(exclude or ()),
+        bias_correction=bias_correction,
+    )
 
 
 def given(**options: str | None) -> dict[str, str]:

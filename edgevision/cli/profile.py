@@ -3,39 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgevision.cli.options import BundleArg, Json, Out, ThreadCount
+
+if TYPE_CHECKING:
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import Watch
+    from edgevision.stages.timing import Report
 
 __all__ = ["register"]
 
 
 def profile(
     bundle: BundleArg,
-    device: Annotated[str, typer.Option("--device", help="local")] = "local",
+    device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
     from edgevision.cli.console import print_json, progress
-    from edgevision.devices.local import ProfileOptions, profile_local
-    from edgevision.errors import UsageError
+    from edgevision.cli.watch import RunningMedian
+    from edgevision.devices.local import ProfileOptions
+    from edgevision.devices.watching import unwatched
 
-    if device != "local":
-        raise UsageError(f"--device {device}", "there is no such device", "local is the one there is")
-    with progress("profile") as report:
-        document = profile_local(bundle, ProfileOptions(threads=threads, runs=runs, per_op=per_op), report=report)
+    options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
+    if watch:
+        running = RunningMedian()
+        document = _measure(bundle, device, options, out, running.stage, running.runs)
+        running.end()
+    else:
+        with progress("profile") as report:
+            document = _measure(bundle, device, options, out, report, unwatched)
     if out is not None:
         _write(out, document)
     if json:
         print_json(document)
     else:
         _show(bundle, document)
+
+
+def _measure(
+    bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
+) -> dict[str, Any]:
+    """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.local import profile_local
+    from edgevision.devices.named import find_device
+    from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
+    from edgevision.errors import UsageError
+
+    if device == "local":
+        return profile_local(bundle, options, report=report, watch=watch)
+    named = find_device(device)
+    if options.per_op:
+        raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
+    try:
+        return profile_device(bundle, named, options, report=report, watch=watch)
+    except HalfMeasuredError as lost:
+        if out is not None:
+            _write(out, dict(lost.document))
+        raise
 
 
 def _write(out: Path, document: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgevision.cli.console import print_facts, print_table, stdout
 from edgevision.manifest import Manifest
@@ -40,6 +41,7 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         ("artifact", f"{manifest.artifact['path']}, {manifest.artifact['bytes'] / 2**20:.1f} MiB"),
         ("parity", _verdict(manifest)),
         *_proofs(manifest),
+        *_int8(manifest),
     ]
     print_facts(str(path), facts)
 
@@ -53,6 +55,31 @@ def _proofs(manifest: Manifest) -> list[tuple[str, str]]:
         (what, f"{max(errors):.1e} of std against {against}" + (f", worst of {len(errors)}" if errors[1:] else ""))
         for (what, against), errors in kinds.items()
     ]
+
+
+def _int8(manifest: Manifest) -> list[tuple[str, str]]:
+    """What INT8 cost and gained, where it was asked for."""
+    found, data = manifest.quantization, manifest.calibration
+    if found is None or data is None:
+        return []
+    close, speed = found["fidelity"], found["speed"]
+    facts = [
+        ("calibration", f"{data['images']} images of {data['name']}, {data['method']}"),
+        ("INT8", f"scheme {found['scheme']}, {len(found['quantized'])} linear operators"),
+        ("INT8 against float", _fidelity(close)),
+    ]
+    if found["mac_share"] is not None:
+        facts.append(("multiplications in INT8", f"{found['mac_share']:.0%} on ONNX Runtime's own graph"))
+    if speed is not None:
+        low, high = speed["interval"]
+        facts.append(("speed", f"{speed['ratio']:.2f}x of float (95 % interval {low:.2f} to {high:.2f}), one thread"))
+    return facts
+
+
+def _fidelity(close: Mapping[str, Any]) -> str:
+    noise = "equal" if close["snr_db"] is None else f"{close['snr_db']:.1f} dB signal to noise"
+    same = "" if close["agreement"] is None else f", same top-1 on {close['agreement']:.1%}"
+    return f"{noise}{same}, {close['images']} images"
 
 
 def _error(value: float | None) -> str:

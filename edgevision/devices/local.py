@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import target_of
 from edgevision.devices.machine_state import machine_state
+from edgevision.devices.watching import Watch, unwatched
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
 from edgevision.latency import Latency, judge, summarize, warmed_up
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from edgevision.stages.samples import Array, Samples
     from edgevision.targets.target import Runner, Target
 
-__all__ = ["ProfileOptions", "profile_local"]
+__all__ = ["ProfileOptions", "bundle_facts", "profile_local"]
 
 #: Warming up ends here even when the runs have not settled.
 LONGEST_WARMUP_SECONDS = 10.0
@@ -40,8 +41,12 @@ class ProfileOptions:
     per_op: bool = False
 
 
-def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unreported) -> dict[str, Any]:
+def profile_local(
+    bundle: Path, options: ProfileOptions, *, report: Report = unreported, watch: Watch = unwatched
+) -> dict[str, Any]:
     """Measure a bundle on this machine. Returns the document of `profile --json`, schema version 1.
+
+    `watch` is told the samples so far after each run, outside the time measured.
 
     Raises:
         DataError: not a bundle.
@@ -60,7 +65,11 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         report("warm up")
         _warm_up(runner, feed)
         report(f"{options.runs} runs")
-        latency = summarize([_timed(lambda: runner(feed)) for _ in range(options.runs)])
+        samples_ms: list[float] = []
+        for _ in range(options.runs):
+            samples_ms.append(_timed(lambda: runner(feed)))
+            watch(samples_ms)
+        latency = summarize(samples_ms)
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     end_to_end = _end_to_end(manifest, bundle, target, options)
@@ -69,7 +78,7 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
     traced = _trace(target, manifest, bundle, feed, options)
     return {
         "schema_version": 1,
-        "bundle": {"model": manifest.model.variant, "target": manifest.target["name"], "graph": manifest.graph.sha256},
+        "bundle": bundle_facts(manifest),
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
         "environment": {"before": before, "after": after},
         "threads": getattr(target, "threads", 1),
@@ -84,6 +93,16 @@ def profile_local(bundle: Path, options: ProfileOptions, *, report: Report = unr
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+    }
+
+
+def bundle_facts(manifest: Manifest) -> dict[str, Any]:
+    """What a profile says of the bundle it measured; the graph's hash is what joins the two in a report."""
+    return {
+        "model": manifest.model.variant,
+        "target": manifest.target["name"],
+        "precision": manifest.target.get("precision"),
+        "graph": manifest.graph.sha256,
     }
 
 

@@ -80,5 +80,5 @@ def produced_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
 
 def only_reader(value: ir.Value) -> ir.Node | None:
     """The one node that reads `value`, None where there are several or where it leaves the graph."""
-    uses = value.uses()
+    uses = tuple(value.uses())
     return uses[0].node if len(uses) == 1 and not value.is_graph_output() else None

@@ -88,7 +88,8 @@ def _to_onnx(program: torch.export.ExportedProgram, loaded: Loaded, options: Cap
 
     from edgevision.ops.operator import operators
 
-    table = {_torch_overload(op.torch_op): op.translate for op in operators().values() if op.torch_op}
+    known = [(op.torch_op, op.translate) for op in operators().values()]
+    table = {_torch_overload(name): translate for name, translate in known if name and translate}
     try:
         exported = torch.onnx.export(
             program,

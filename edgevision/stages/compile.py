@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.errors import TargetError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import Record
-from edgevision.stages.timing import Stopwatch
+from edgevision.stages.timing import Report, Stopwatch
 from edgevision.targets.target import Artifact, Target, TargetEntry, targets
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def make_target(entry: TargetEntry, options: Mapping[str, Any]) -> Target:
     return target
 
 
-def compile_graph(model: ir.Model, graph_path: Path, target: Target, folder: Path) -> tuple[Artifact, Record]:
+def compile_graph(
+    model: ir.Model, graph_path: Path, target: Target, folder: Path, report: Report
+) -> tuple[Artifact, Record]:
     """Build the artifact of a graph that has been written to `graph_path` (inside `folder`)."""
     watch = Stopwatch("compile")
-    artifact = target.build(model, folder)
+    artifact = target.build(model, folder, lambda step, share: report(f"compile: {step} {share:.0%}"))
     record = watch.record(
         inputs=[file_sha256(graph_path)],
         outputs=[tree_sha256(artifact.path)],

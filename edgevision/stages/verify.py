@@ -16,8 +16,9 @@ from edgevision.targets.target import Artifact, Precision, Proof, Target
 __all__ = ["TOLERANCES", "Verified", "verify_artifact"]
 
 #: Largest max_abs_over_std allowed per precision. An INT8 artifact is held against the Q/DQ graph it was built
-#: of, whose roundings a runtime may make in another order; its accuracy is the gate's business.
-TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 8e-2, "int8": 0.1}
+#: of, whose roundings a runtime may make in another order; its accuracy is the gate's business. In half precision the
+#: weights' rounding alone, with all arithmetic in float32, moves MobileMamba-T2 by 1.7e-2 of std (bfloat16: 8x that).
+TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 4e-2, "bf16": 0.3, "int8": 0.1}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.targets.onnxruntime import OnnxRuntime, OrtRunner
-from edgevision.targets.target import Artifact, Precision, TargetEntry, WhyNot
+from edgevision.targets.target import Artifact, OnProgress, Precision, TargetEntry, WhyNot
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -31,8 +31,8 @@ class Reference:
     def why_not(self) -> WhyNot | None:
         return self._runtime().why_not()
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
-        return self._runtime().build(model, folder)
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
+        return self._runtime().build(model, folder, on_progress)
 
     def load(self, path: Path) -> OrtRunner:
         return self._runtime().load(path)

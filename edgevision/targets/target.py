@@ -23,8 +23,21 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Artifact", "Precision", "Proof", "Runner", "Target", "TargetEntry", "TensorInfo", "WhyNot", "targets"]
+__all__ = [
+    "Artifact",
+    "OnProgress",
+    "Precision",
+    "Proof",
+    "Runner",
+    "Target",
+    "TargetEntry",
+    "TensorInfo",
+    "WhyNot",
+    "targets",
+]
 
+#: Told a step's name and the share of it that is done.
+OnProgress = Callable[[str, float], None]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 
@@ -102,8 +115,11 @@ class Target(Protocol):
         """None when `build` can work here; must not import the runtime to find out more than it needs."""
         ...
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
-        """Compile `model` (custom nodes carry canonical bodies) into `folder`. Never changes `model`."""
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
+        """Compile `model` (custom nodes carry canonical bodies) into `folder`. Never changes `model`.
+
+        A build that takes long tells `on_progress` its step and the share of it that is done, 0 to 1.
+        """
         ...
 
     def load(self, path: Path) -> Runner:

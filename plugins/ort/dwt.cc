@@ -24,9 +24,10 @@ struct Dwt {
     wavelet.filters = filters.data;
     wavelet.out = make_output(context, out);
     const double elements = 4.0 * static_cast<double>(wavelet.planes * wavelet.rows * wavelet.columns);
-    parallel_for(context, wavelet.planes, elements * static_cast<double>(wavelet.taps * wavelet.taps) * 0.1, &wavelet,
-                 [](void* user, size_t plane) {
-                   kernels()->dwt(*static_cast<const Wavelet*>(user), static_cast<int64_t>(plane));
+    parallel_for(context, kernels()->wavelet_items(wavelet),
+                 elements * static_cast<double>(wavelet.taps * wavelet.taps) * 0.1, &wavelet,
+                 [](void* user, size_t item) {
+                   kernels()->wavelet(*static_cast<const Wavelet*>(user), static_cast<int64_t>(item));
                  });
   }
 

@@ -28,9 +28,10 @@ struct Idwt {
     wavelet.filters = filters.data;
     wavelet.out = make_output(context, out);
     const double elements = static_cast<double>(wavelet.planes * wavelet.height * wavelet.width);
-    parallel_for(context, wavelet.planes, elements * static_cast<double>(wavelet.taps * wavelet.taps) * 0.1, &wavelet,
-                 [](void* user, size_t plane) {
-                   kernels()->idwt(*static_cast<const Wavelet*>(user), static_cast<int64_t>(plane));
+    parallel_for(context, kernels()->wavelet_items(wavelet),
+                 elements * static_cast<double>(wavelet.taps * wavelet.taps) * 0.1, &wavelet,
+                 [](void* user, size_t item) {
+                   kernels()->wavelet(*static_cast<const Wavelet*>(user), static_cast<int64_t>(item));
                  });
   }
 

@@ -99,6 +99,7 @@ Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t botto
   if (x[2] != 4)
     check.fail("x", "has " + std::to_string(x[2]) + " bands in shape " + to_string(x) + "; it must have 4");
   Wavelet w = with_filters(check, filters, x[0], x[1], mode);
+  w.out_is_image = true;
   w.rows = x[3];
   w.columns = x[4];
   if (w.rows == 0 || w.columns == 0) check.fail("x", "has empty bands: " + to_string(x));

@@ -55,16 +55,6 @@ def test_export_names_its_folder_itself(edgevision: Command, tmp_path: Path, mon
     assert "verified" in ended.out
 
 
-def test_random_weights_are_said_out_loud(edgevision: Command, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    ended = edgevision("export", "--model", "cfsr", "--target", "onnx", "--out", out, "--json")
-    manifest = succeeded(ended)["manifest"]
-    assert manifest["model"]["weights"]["source"] == "random, seed 0"
-    assert any("random weights" in warning for warning in manifest["warnings"])
-    assert "random weights" in ended.err
-    assert "random" in (out / "README.md").read_text()
-
-
 def test_verify(edgevision: Command, scanner_bundle: Path) -> None:
     document = succeeded(edgevision("verify", scanner_bundle, "--json"))
     assert document["parity"]["status"] == "verified"

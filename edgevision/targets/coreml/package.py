@@ -109,13 +109,13 @@ def _image_input(model: ir.Model) -> tuple[str, list[int]]:
     dims = [] if value.shape is None else list(value.shape.dims)
     if len(dims) != 4 or dims[:2] != [1, 3]:
         raise UsageError("image input", f"the first input has shape {dims}, not [1, 3, H, W]", "leave the image out")
-    return value.name or "", [int(dim) for dim in dims]
+    return value.name or "", [dim for dim in dims if isinstance(dim, int)]
 
 
 def _tensor_input(value: ir.Value) -> Any:
     import coremltools as ct
 
-    dims = [] if value.shape is None else [int(dim) for dim in value.shape.dims]
+    dims = [] if value.shape is None else list(value.shape.numpy())
     return ct.TensorType(name=mil_name(value.name or ""), shape=dims)
 
 

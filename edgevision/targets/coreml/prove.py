@@ -35,7 +35,7 @@ def feeds_for(model: ir.Model, seed: int, image: Image | None) -> tuple[dict[str
     generator = np.random.default_rng(seed)
     graph_feeds, package_feeds = {}, {}
     for index, value in enumerate(model.graph.inputs):
-        name, shape = value.name or "", [int(dim) for dim in value.shape.dims] if value.shape else []
+        name, shape = value.name or "", list(value.shape.numpy()) if value.shape else []
         dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
         if image is not None and index == 0:
             pixels = generator.integers(0, 256, shape).astype(np.float32)

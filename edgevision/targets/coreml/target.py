@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgevision.errors import TargetError, UsageError
-from edgevision.targets.target import Artifact, Precision, Runner, WhyNot
+from edgevision.targets.target import Artifact, OnProgress, Precision, Runner, WhyNot
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -55,7 +55,7 @@ class CoreML:
             return WhyNot(reason="coremltools is not installed", mend="pip install 'edgevision[coreml]'")
         return None
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write `model.mlpackage` into `folder`, with a proof from the evaluator.
 
         Raises:
@@ -72,7 +72,7 @@ class CoreML:
 
     def load(self, path: Path) -> Runner:
         """Open a package with Core ML; TargetError away from a Mac."""
-        if sys.platform != "darwin":
+        if not _on_a_mac():
             raise TargetError(
                 str(path),
                 "Core ML runs on Apple's systems only",
@@ -88,3 +88,8 @@ class CoreML:
             raise UsageError("input_sizes", "an image input has one size here", "leave out the image or the sizes")
         if self.precision not in ("fp16", "fp32"):
             raise UsageError(f"--precision {self.precision}", "Core ML computes in fp16 or fp32", "use one of them")
+
+
+def _on_a_mac() -> bool:
+    # A function, because a type checker on Linux would call what follows a plain comparison unreachable.
+    return sys.platform == "darwin"

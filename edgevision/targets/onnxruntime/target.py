@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgevision.errors import TargetError
 from edgevision.targets.onnxruntime.runner import OrtRunner, SessionSettings
-from edgevision.targets.target import Artifact, Precision, TargetEntry, WhyNot
+from edgevision.targets.target import Artifact, OnProgress, Precision, TargetEntry, WhyNot
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -48,7 +48,7 @@ class OnnxRuntime:
             return WhyNot(reason="the package onnxruntime is not installed", mend="pip install onnxruntime")
         return None
 
-    def build(self, model: ir.Model, folder: Path) -> Artifact:
+    def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
         library, notes = self._library(model, folder)
         path, changes = self._write(model, folder, kernels=library is not None)
@@ -115,5 +115,5 @@ TARGET = TargetEntry(
     summary="ONNX Runtime on the CPU, with our kernels",
     create=OnnxRuntime,
     package="onnxruntime",
-    precisions=("fp32",),
+    precisions=("fp32", "int8"),
 )

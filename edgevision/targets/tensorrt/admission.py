@@ -149,7 +149,7 @@ def _quantization_complaints(node: ir.Node) -> Iterator[tuple[str, str]]:
         yield "its zero point is not 0, and TensorRT has none", _SYMMETRIC
 
 
-_SYMMETRIC: Final = "quantize symmetrically to int8 with zero point 0 (`edgevision quantize --scheme tensorrt`)"
+_SYMMETRIC: Final = "quantize symmetrically to int8 with zero point 0 (`edgevision quantize --scheme trt`)"
 
 
 def _topk_complaints(node: ir.Node, flavor: Flavor) -> Iterator[tuple[str, str]]:

@@ -88,13 +88,15 @@ class TensorRT:
             self._run(flavor, request, folder, on_progress)
         missing = why_no_gpu()
         notes = [*prepared.notes, *([f"built, not run: {missing.reason}"] if missing else [])]
+        if missing and self.precision == "bf16":
+            notes.append(f"{GRAPH} was not run either: ONNX Runtime's CPU has no bfloat16 kernels")
         return Artifact(
             path=folder / ENGINE,
             runnable=missing is None,
             notes=tuple(notes),
             proofs=tuple(proofs),
             extra=(folder / RECORD, graph, folder / LOG),
-            graph=graph,
+            graph=None if self.precision == "bf16" else graph,
         )
 
     def load(self, path: Path) -> Runner:

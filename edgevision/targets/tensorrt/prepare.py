@@ -8,7 +8,7 @@ plugin node keeps a function all the same, so that the very same file runs in ON
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -19,7 +19,7 @@ import onnx_ir.passes.common as common_passes
 from edgevision.errors import GraphError
 from edgevision.ops.operator import DOMAIN, Operator, Signature
 from edgevision.passes.attach_bodies import attach_bodies, custom_nodes, signature_of
-from edgevision.passes.cast_precision import CastPrecision
+from edgevision.passes.cast_precision import KEPT, CastPrecision
 from edgevision.passes.dft_as_matmul import dft_as_matmul
 from edgevision.passes.inline_bodies import inline_bodies
 from edgevision.targets.target import Precision
@@ -33,6 +33,8 @@ _LARGE_STATE: Final = 1 << 20
 _TYPES: Final[Mapping[ir.DataType, ElementType]] = {ir.DataType.FLOAT: "fp32", ir.DataType.FLOAT16: "fp16"}
 #: bfloat16 reaches the common operators' type lists in this opset.
 _BF16_OPSET: Final = 22
+#: TensorRT for RTX 1.7 cannot type it: "Could not infer output types for operation: deconv".
+_NO_BF16: Final = frozenset(["ConvTranspose"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,17 +171,18 @@ def _is_half(signature: Signature) -> bool:
     return signature.element_type == int(ir.DataType.FLOAT16)
 
 
-def _cast(model: ir.Model, precision: Precision, by_plugin: object) -> None:
+def _cast(model: ir.Model, precision: Precision, by_plugin: Callable[[ir.Node], bool]) -> None:
     """Plugins compute in float32 whatever the storage, so that float16 data may go straight into them."""
-    parameters: dict[str, frozenset[int]] = {}
-    if precision == "fp16":
-        inlined = {node.op_type for node, _ in custom_nodes(model) if callable(by_plugin) and not by_plugin(node)}
-        parameters = {
-            name: frozenset(index for index, tensor in enumerate(plugin.inputs) if not tensor.data)
-            for name, plugin in plugins().items()
-            if name not in inlined
-        }
-    CastPrecision(to="fp16" if precision == "fp16" else "bf16", parameters=parameters)(model)
+    if precision == "bf16":
+        CastPrecision(to="bf16", keep=KEPT | _NO_BF16)(model)
+        return
+    inlined = {node.op_type for node, _ in custom_nodes(model) if not by_plugin(node)}
+    parameters = {
+        name: frozenset(index for index, tensor in enumerate(plugin.inputs) if not tensor.data)
+        for name, plugin in plugins().items()
+        if name not in inlined
+    }
+    CastPrecision(to="fp16", parameters=parameters)(model)
 
 
 def _fill_absent_inputs(model: ir.Model) -> None:

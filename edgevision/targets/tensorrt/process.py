@@ -21,10 +21,10 @@ from typing import IO, Any
 
 import edgevision
 from edgevision.errors import EdgeError, GraphError, TargetError
+from edgevision.targets.target import OnProgress
 
 __all__ = ["OnProgress", "Worker", "run_worker"]
 
-OnProgress = Callable[[str, float], None]
 _KINDS: Mapping[str, type[EdgeError]] = {error.kind: error for error in (GraphError, TargetError)}
 
 

@@ -35,7 +35,7 @@ struct Wavelet {
   float* out;            // DWT: [planes, 4, rows, columns];   IDWT: [planes, height, width]
   int64_t planes, channels, height, width, rows, columns, taps;
   Mode mode;
-  bool shared_filters;
+  bool shared_filters, out_is_image;  // out_is_image: the inverse
 };
 
 // Layer norm over channels of the sum over groups, gated.
@@ -90,9 +90,9 @@ struct Kernels {
   // A work item is a few channels of one group of one batch entry.
   int64_t (*scan_items)(const Scan&);
   void (*scan)(const Scan&, int64_t item);
-  // A work item is one plane.
-  void (*dwt)(const Wavelet&, int64_t item);
-  void (*idwt)(const Wavelet&, int64_t item);
+  // A work item is a plane, or a block of channels of one batch entry.
+  int64_t (*wavelet_items)(const Wavelet&);
+  void (*wavelet)(const Wavelet&, int64_t item);
   // A work item is some pixels of one batch entry.
   int64_t (*channel_norm_items)(const ChannelNorm&);
   void (*channel_norm)(const ChannelNorm&, int64_t item);

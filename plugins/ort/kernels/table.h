@@ -4,18 +4,23 @@
 #include "channel_norm.h"
 #include "projected_scan.h"
 #include "selective_scan.h"
-#include "wavelet.h"
+#include "wavelet_block.h"
 #include "wavelet_conv.h"
 
 namespace edgevision {
 
 template <class V>
 struct Table {
-  static void dwt(const Wavelet& w, int64_t plane) {
-    w.taps == 2 ? WaveletKernel<V, 2>::forward(w, plane) : WaveletKernel<V, 0>::forward(w, plane);
+  static int64_t wavelet_items(const Wavelet& w) {
+    return WaveletBlock<V, 0>::fits(w) ? WaveletBlock<V, 0>::items(w) : w.planes;
   }
-  static void idwt(const Wavelet& w, int64_t plane) {
-    w.taps == 2 ? WaveletKernel<V, 2>::inverse(w, plane) : WaveletKernel<V, 0>::inverse(w, plane);
+  static void wavelet(const Wavelet& w, int64_t item) { w.taps == 2 ? wavelet<2>(w, item) : wavelet<0>(w, item); }
+  template <int K>
+  static void wavelet(const Wavelet& w, int64_t item) {
+    if (WaveletBlock<V, K>::fits(w))
+      w.out_is_image ? WaveletBlock<V, K>::inverse(w, item) : WaveletBlock<V, K>::forward(w, item);
+    else
+      w.out_is_image ? WaveletKernel<V, K>::inverse(w, item) : WaveletKernel<V, K>::forward(w, item);
   }
   static void exp(const float* x, float* y, int64_t count) {
     for (int64_t i = 0; i < count; i += V::kLanes) V::store(y + i, Math<V>::exp(V::load(x + i, count - i)), count - i);
@@ -26,10 +31,22 @@ struct Table {
   }
   using Projected = ProjectedScanKernel<V>;
   static constexpr Kernels make(const char* name) {
-    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &dwt, &idwt,
-            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &Projected::project_items, &Projected::project,
-            &Projected::scan_items, &Projected::scan, &Projected::sum_size,
-            &WaveletConvKernel<V>::items, &WaveletConvKernel<V>::run, &exp, &softplus};
+    return {name,
+            &ScanKernel<V>::items,
+            &ScanKernel<V>::run,
+            &wavelet_items,
+            &wavelet,
+            &ChannelNormKernel<V>::items,
+            &ChannelNormKernel<V>::run,
+            &Projected::project_items,
+            &Projected::project,
+            &Projected::scan_items,
+            &Projected::scan,
+            &Projected::sum_size,
+            &WaveletConvKernel<V>::items,
+            &WaveletConvKernel<V>::run,
+            &exp,
+            &softplus};
   }
 };
 

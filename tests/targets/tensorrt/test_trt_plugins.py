@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx_ir as ir
@@ -12,6 +13,7 @@ import onnxruntime as ort
 import pytest
 from nets import needs_rtx, scan_net
 
+from edgevision.errors import TargetError
 from edgevision.ops.operator import DOMAIN
 from edgevision.proof import worst_difference
 from edgevision.spec import Batch
@@ -61,6 +63,18 @@ def test_every_operator_is_a_plugin_layer_with_its_code(
 
 
 @needs_rtx
+def test_bfloat16_builds_with_transposed_convolutions_in_float32(scans: ir.Model, bundle: Path) -> None:
+    """TensorRT for RTX has none in bfloat16; the body of an inverse wavelet transform is one."""
+    TensorRT(plugins=False, precision="bf16", compute_capability="8.6").build(scans, bundle)
+    record = json.loads((bundle / "engine.json").read_text())
+    assert any("BFloat16" in layer["precision"] for layer in record["layers"])
+    given = ir.load(bundle / "model.trt.onnx")
+    back = [node for node in given.graph if node.op_type == "ConvTranspose"]
+    assert back
+    assert {node.outputs[0].dtype for node in back} == {ir.DataType.FLOAT}
+
+
+@needs_rtx
 def test_without_plugins_the_bodies_are_inlined_and_build(scans: ir.Model, bundle: Path) -> None:
     TensorRT(plugins=False, compute_capability="8.6").build(scans, bundle)
     record = json.loads((bundle / "engine.json").read_text())
@@ -81,6 +95,26 @@ def test_plugins_take_an_open_batch(bundle: Path) -> None:
     assert record["plugin_layers"] == 4
     assert record["outputs"][1]["shape"] == [None, 4, 7, 7]
     assert all(proof.samples == 2 for proof in artifact.proofs)
+
+
+@needs_rtx
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+def test_two_builds_with_plugins_are_byte_identical(scans: ir.Model, tmp_path: Path) -> None:
+    engines = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        engines.append(TensorRT(compute_capability="8.6").build(scans, tmp_path / name).path.read_bytes())
+    assert engines[0] == engines[1]
+
+
+def test_a_node_that_fell_through_to_its_body_is_noticed() -> None:
+    from edgevision.targets.tensorrt.build_engine import _check_plugins
+
+    kinds = SimpleNamespace(LayerType=SimpleNamespace(PLUGIN_V3="plugin"))
+    network = SimpleNamespace(num_layers=2, get_layer=lambda index: SimpleNamespace(type=("plugin", "scan")[index]))
+    _check_plugins(kinds, network, {"EvDWT": 1})
+    with pytest.raises(TargetError, match="has 1 plugin layers, the graph has 1 EvDWT, 2 EvIDWT"):
+        _check_plugins(kinds, network, {"EvDWT": 1, "EvIDWT": 2})
 
 
 def test_scans_of_several_lengths_without_plugins_are_right_in_half_precision(scans: ir.Model) -> None:

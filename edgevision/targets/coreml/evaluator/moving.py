@@ -148,7 +148,8 @@ def _gather(op: Arguments) -> Tensor:
         )
         for row, where in zip(flat_x, flat_i, strict=True)
     ]
-    return torch.stack(rows).unflatten(0, x.shape[:batch])
+    stacked = torch.stack(rows)
+    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
 
 
 @computes("gather_along_axis")
@@ -164,7 +165,8 @@ def _gather_nd(op: Arguments) -> Tensor:
         return x[tuple(indices.unbind(-1))]
     flat_x, flat_i = x.flatten(0, batch - 1), indices.flatten(0, batch - 1)
     rows = [row[tuple(where.unbind(-1))] for row, where in zip(flat_x, flat_i, strict=True)]
-    return torch.stack(rows).unflatten(0, x.shape[:batch])
+    stacked = torch.stack(rows)
+    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
 
 
 _REDUCTION = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}

@@ -41,7 +41,7 @@ def schema_function(call: Call) -> ir.Function | None:
     else:
         serialized = schema.get_function_with_opset_version(max(versions))
     proto = onnx.FunctionProto.FromString(serialized) if isinstance(serialized, bytes) else serialized
-    if not any(entry.domain in ("", "ai.onnx") for entry in proto.opset_import):
+    if domain == "" and not any(entry.domain in ("", "ai.onnx") for entry in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid("", max(versions)))
     made = {name for node in proto.node for name in node.output}
     # Outputs that the node does not ask for are not computed by its body; a body must name something for them.

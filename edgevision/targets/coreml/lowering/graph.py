@@ -104,7 +104,6 @@ class Lowerer:
             if bound in results or bound in function.inputs.values():
                 bound = mb.identity(x=bound)
             bound.set_name(name)
-            bound.op.name = name
             results.append(bound)
         return results
 
@@ -196,7 +195,8 @@ class Lowerer:
                 "rewrite it in standard operators (docs/coreml.md lists them) or attach a function body to it",
             )
         defaults = {n: a for n, a in function.attributes.items() if a.value is not None}
-        self.frames.append(({**defaults, **call.attributes}, function.opset_imports))
+        imports = {**self.frames[-1][1], **function.opset_imports}
+        self.frames.append(({**defaults, **call.attributes}, imports))
         padded = [*call.inputs, *[None] * (len(function.inputs) - len(call.inputs))]
         self.values.update(zip(function.inputs, padded, strict=True))
         self._walk(function)
@@ -234,20 +234,18 @@ def _refusal(call: Call, error: ValueError) -> GraphError:
 
 def _name_operations(function: Function) -> None:
     """Name every operation after its ONNX node, so that the same graph always gives the same package."""
-    kept = {var.name for var in function.outputs}
     counts: dict[str, int] = {}
 
     def visit(block: Any) -> None:
         for op in list(block.operations):
             for inner in op.blocks:
                 visit(inner)
-            if len(op.outputs) == 1 and op.outputs[0].name in kept:
-                continue
             scope = op.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME, ["edge"])
             stem = mil_name(scope[-1])
             number = counts[stem] = counts.get(stem, -1) + 1
             op.name = f"{stem}__{number}"
             for index, var in enumerate(op.outputs):
-                var.set_name(op.name if len(op.outputs) == 1 else f"{op.name}_{index}")
+                if var not in function.outputs:
+                    var.set_name(op.name if len(op.outputs) == 1 else f"{op.name}_{index}")
 
     visit(function)

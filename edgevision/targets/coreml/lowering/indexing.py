@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from edgevision.targets.coreml.lowering.dtypes import like, materialise
+from edgevision.targets.coreml.lowering.dtypes import constant, like, materialise
 from edgevision.targets.coreml.lowering.shaping import broadcast_to, through_int32
 from edgevision.targets.coreml.lowering.table import Array, Call, MilVar, lowers
 
@@ -158,15 +158,15 @@ def _scatter_elements(call: Call) -> MilVar:
 @lowers("OneHot")
 def _one_hot(call: Call) -> MilVar:
     depth = int(call.const(1, "depth").reshape(-1)[0])
-    low, high = call.const(2, "values").reshape(-1)
+    low, high = constant(call.const(2, "values"), call.what).reshape(-1)
     indices = _from_front(call, 0, depth)
     rank = indices.rank + 1
     return mb.one_hot(
         indices=mb.cast(x=indices, dtype="int32"),
         one_hot_vector_size=depth,
         axis=call.axis("axis", -1, rank),
-        on_value=np.int32(high) if np.issubdtype(high.dtype, np.integer) else high,
-        off_value=np.int32(low) if np.issubdtype(low.dtype, np.integer) else low,
+        on_value=high,
+        off_value=low,
     )
 
 
@@ -188,10 +188,8 @@ def _reverse_sequence(call: Call) -> MilVar:
 @lowers("EyeLike")
 def _eye_like(call: Call) -> MilVar:
     x = call.var(0)
-    dtype = np.float32 if "dtype" not in call.attributes else None
-    if dtype is None:
-        import onnx_ir as ir
+    import onnx_ir as ir
 
-        dtype = ir.DataType(call.int("dtype", 1)).numpy()
+    dtype = ir.DataType(call.int("dtype", ir.DataType.FLOAT.value)).numpy()
     eye = np.eye(x.shape[0], x.shape[1], k=call.int("k", 0)).astype(dtype)
     return broadcast_to(materialise(eye, call.what), eye.shape)

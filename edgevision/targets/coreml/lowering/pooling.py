@@ -104,7 +104,7 @@ def _places(call: Call, x: MilVar, window: Window) -> Array:
         shape[axis], shape[rank + axis] = axes[axis].shape
         index = index + axes[axis].reshape(shape) * weight
     image = np.arange(prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * (rank + 1)) * prod(spatial)
-    return (image + index.reshape(1, 1, *window.outputs, -1)).astype(np.int32)
+    return np.asarray(image + index.reshape(1, 1, *window.outputs, -1), np.int32)
 
 
 @lowers("AveragePool")

@@ -86,15 +86,18 @@ def _along(scale: Array, axis: int, rank: int) -> Array:
 
 
 def _arithmetic(call: Call, x: MilVar, scale: Array, zero: Array | None) -> MilVar:
-    """(x - zero) scale on integers that are held in int32."""
-    vector = _vector(call, scale)
-    axis = call.axis("axis", 1, x.rank)
+    """(x - zero) scale on integers that are held in int32; parameters are repeated for a block's elements."""
+    axis, block = call.axis("axis", 1, x.rank), call.int("block_size", 0)
+
+    def spread(parameter: Array) -> Array:
+        if block and parameter.ndim == x.rank:
+            return np.repeat(parameter, block, axis).take(range(x.shape[axis]), axis)
+        return _along(parameter, axis, x.rank) if parameter.size > 1 else parameter.reshape(())
+
     if zero is not None and zero.any():
-        shift = zero.astype(np.int32)
-        x = mb.sub(x=x, y=_along(shift, axis, x.rank) if vector else shift.reshape(()))
-    factor = _along(scale, axis, x.rank) if vector else scale.reshape(())
+        x = mb.sub(x=x, y=spread(zero.astype(np.int32)))
     held = "fp16" if scale.dtype == np.float16 else "fp32"
-    return mb.mul(x=as_type(x, held), y=factor)
+    return mb.mul(x=as_type(x, held), y=spread(scale))
 
 
 def _constant(call: Call, data: Array, scale: Array, zero: Array | None) -> Bound:

@@ -143,8 +143,8 @@ def _radix(a: MilVar, x: MilVar, backward: bool) -> MilVar:
     """[G, D, N, L] with time moved to the front, [L, 1, 1, F], for the recursion."""
     shape = list(x.shape)
     length, rest = shape[3], int(np.prod(shape[:3]))
-    moved = [mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (a, x)]
-    h = _compose(*moved, backward)
+    a, x = (mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (a, x))
+    h = _compose(a, x, backward)
     return mb.transpose(x=mb.reshape(x=h, shape=[length, *shape[:3]]), perm=[1, 2, 3, 0])
 
 

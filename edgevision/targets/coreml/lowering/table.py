@@ -27,6 +27,10 @@ Array = NDArray[Any]
 Bound = MilVar | Array | None
 
 
+#: `int` inside `Call`, whose method of that name hides the type.
+Integer = int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One node about to be lowered, its inputs resolved.
@@ -110,7 +114,7 @@ class Call:
         """A string attribute."""
         return self.attributes[name].as_string() if name in self.attributes else default
 
-    def ints(self, name: str) -> list[int] | None:
+    def ints(self, name: str) -> list[Integer] | None:
         """A list of integers, None when the attribute is left out."""
         return list(self.attributes[name].as_ints()) if name in self.attributes else None
 
@@ -118,7 +122,7 @@ class Call:
         """A subgraph attribute."""
         return self.attributes[name].as_graph()
 
-    def axis(self, name: str, default: int, rank: int) -> int:
+    def axis(self, name: str, default: Integer, rank: Integer) -> Integer:
         """An axis attribute, counted from the front."""
         return self.int(name, default) % max(rank, 1)
 

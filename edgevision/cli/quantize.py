@@ -1,0 +1,82 @@
+"""`edgevision quantize`: a model to a verified INT8 bundle for ONNX Runtime; `export --precision int8` by its own name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgevision.cli.options import (
+    BiasCorrection,
+    Calibrator,
+    Exclude,
+    Images,
+    Json,
+    ModelArg,
+    ModelArgs,
+    Out,
+    SchemeText,
+    SizeText,
+    WeightsFile,
+    WeightsKey,
+    parse_model_args,
+    quantize_options,
+)
+
+__all__ = ["register"]
+
+
+def quantize(
+    model: ModelArg,
+    data: Annotated[str, typer.Option("--data", metavar="DIR|NPZ|NPY|digits", help="Images to calibrate on")],
+    target: Annotated[str, typer.Option("--target", help="ort, trt (see `edgevision targets`)")] = "ort",
+    scheme: SchemeText = None,
+    calibrator: Calibrator = "percentile",
+    images: Images = 200,
+    exclude: Exclude = None,
+    bias_correction: BiasCorrection = False,
+    weights: WeightsFile = None,
+    weights_key: WeightsKey = None,
+    model_arg: ModelArgs = None,
+    input_size: SizeText = None,
+    explain: Annotated[bool, typer.Option("--explain", help="List every linear operator with its decision")] = False,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Quantize a model to INT8: calibrated, placed where the runtime gains, compared with float."""
+    from edgevision.cli.console import print_json, print_table, progress, warn
+    from edgevision.cli.show import show_export
+    from edgevision.manifest import as_json
+    from edgevision.pipeline import ExportOptions, export_bundle
+    from edgevision.spec import parse_input_size
+
+    options = ExportOptions(
+        model=model,
+        target=target,
+        weights=weights,
+        weights_key=weights_key,
+        model_args=parse_model_args(model_arg),
+        precision="int8",
+        input_size=parse_input_size(input_size) if input_size else None,
+        out=out,
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+    )
+    with progress("quantize") as report:
+        done = export_bundle(options, report=report)
+    warn(done.manifest.warnings)
+    if json:
+        print_json({"bundle": str(done.path), "manifest": as_json(done.manifest)})
+        return
+    show_export(done)
+    found = done.manifest.quantization
+    if explain and found is not None:
+        rows = [(name, "INT8", "") for name in found["quantized"]]
+        rows += [(name, "float", reason) for name, reason in found["declined"].items()]
+        print_table("operators", ["operator", "runs in", "because"], rows)
+        races = [(name, f"{s['ratio']:.2f}", f"{s['second_ms']:.2f}") for name, s in found["placements"].items()]
+        print_table("placements", ["quantized", "times float's speed", "ms"], races)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(quantize)

@@ -1,0 +1,80 @@
+"""The POSIX shell scripts that run on a device (dash, mksh, busybox and toybox have all they use).
+
+Whatever comes from outside enters them through `shlex.quote` only. Every one ends with a trailer line that carries its
+exit code: a transport's own exit code says nothing when the device was lost (adb has ended with 0 then).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from shlex import join, quote
+
+__all__ = ["bounded_run", "keeper", "pull", "push", "with_trailer"]
+
+
+def with_trailer(script: str, mark: str) -> str:
+    """Run a script in a subshell, then print `mark` and its exit code on a line of their own."""
+    return f"({script}\n)\nprintf '\\n%s%d\\n' {quote(mark)} \"$?\"\n"
+
+
+def keeper(base: str, lock: str) -> str:
+    """Hold the device: take the lock, make the work folder, and remove both when the connection ends, however it ends.
+
+    Prints `work PATH`, `busy PID` (another session holds the lock and lives), `lacks TOOL` or `denied PATH`.
+    """
+    return f"""umask 077
+for tool in timeout mktemp cat rm mkdir; do
+  command -v "$tool" >/dev/null 2>&1 || {{ echo "lacks $tool"; exit; }}
+done
+base={quote(base)}
+[ -n "$base" ] || base=${{TMPDIR:-/tmp}}
+lock=$base/{quote(lock)}
+if ! mkdir "$lock" 2>/dev/null; then
+  holder=$(cat "$lock/pid" 2>/dev/null)
+  [ -n "$holder" ] || {{ sleep 1; holder=$(cat "$lock/pid" 2>/dev/null); }}
+  if [ -n "$holder" ] && {{ kill -0 "$holder" 2>/dev/null || [ -d "/proc/$holder" ]; }}; then
+    echo "busy $holder"; exit
+  fi
+  rm -rf "$lock" 2>/dev/null
+  mkdir "$lock" 2>/dev/null || {{ echo "denied $base"; exit; }}
+fi
+work=
+trap 'rm -rf "$lock" ${{work:+"$work"}}' EXIT
+trap 'exit 1' HUP INT TERM
+echo "$$" >"$lock/pid"
+work=$(mktemp -d "$base/edgevision.XXXXXX") || {{ echo "denied $base"; exit; }}
+echo "work $work"
+cat >/dev/null
+"""
+
+
+def bounded_run(work: str, command: Sequence[str], seconds: float) -> str:
+    """Run a command for at most `seconds`, and not beyond the connection: its end is seen as the end of our stdin.
+
+    A shell gives background jobs an empty stdin, hence the copy on 3. Runtimes leave files in TMPDIR (ONNX Runtime 1.32 a
+    `.ses`): in the work folder they go with it.
+    """
+    return f"""cd {quote(work)} || exit
+export TMPDIR={quote(work)}
+exec 3<&0
+timeout -k 2 {seconds:.0f} {join(command)} </dev/null 3<&- &
+run=$!
+(cat <&3 >/dev/null; kill "$run") >/dev/null 2>&1 &
+watch=$!
+wait "$run"
+code=$?
+kill "$watch" 2>/dev/null
+exit "$code"
+"""
+
+
+def push(work: str, name: str, size: int, *, executable: bool) -> str:
+    """Take a file from stdin; it has its name only when all of it has arrived."""
+    part, place = quote(f"{work}/{name}.part"), quote(f"{work}/{name}")
+    mode = f"chmod 700 {part} && " if executable else ""
+    return f'cat >{part} && [ "$(wc -c <{part})" -eq {size} ] && {mode}mv -f {part} {place}\n'
+
+
+def pull(work: str, name: str) -> str:
+    """Give a file on stdout."""
+    return f"cat {quote(f'{work}/{name}')}\n"

@@ -1,0 +1,97 @@
+"""What quantization did to the answers, and to the time: two graphs on the same images, in turn.
+
+    snr_db      10 log10(sum ref² / sum (ref - result)²) over all outputs of all images
+    agreement   share of images whose largest output (axis 1) is the same; None where outputs are not class scores
+
+Speed is the median ratio of adjacent runs, float over INT8, with the distribution-free 95 % interval: whatever slows
+the machine slows both runs of a pair.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgevision.calibration.source import Image
+from edgevision.latency import summarize
+from edgevision.targets.target import Runner
+
+__all__ = ["Fidelity", "Speed", "fidelity", "race"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How close two runners' answers are."""
+
+    snr_db: float
+    agreement: float | None
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """How many times as fast the second runner is.
+
+    Attributes:
+        ratio: median of first / second.
+        interval: 95 % on that median.
+        first_ms, second_ms: medians, for orientation.
+        pairs: how many were run.
+    """
+
+    ratio: float
+    interval: tuple[float, float]
+    first_ms: float
+    second_ms: float
+    pairs: int
+
+
+def fidelity(reference: Runner, result: Runner, feeds: Sequence[Image]) -> Fidelity:
+    """Run both on `feeds` ([N, C, H, W] each) and compare."""
+    signal = noise = 0.0
+    same: list[bool] = []
+    images = 0
+    for feed in feeds:
+        images += len(feed)
+        for a, b in zip(reference(feed), result(feed), strict=True):
+            expected, got = np.asarray(a, np.float64), np.asarray(b, np.float64)
+            signal += float((expected**2).sum())
+            noise += float(((expected - got) ** 2).sum())
+            if expected.ndim == 2:
+                same += (expected.argmax(1) == got.argmax(1)).tolist()
+    ratio = math.inf if noise == 0 else (10 * math.log10(signal / noise) if signal > 0 else -math.inf)
+    return Fidelity(snr_db=ratio, agreement=float(np.mean(same)) if same else None, images=images)
+
+
+def race(first: Runner, second: Runner, feed: Image, *, seconds: float = 4.0, least: int = 9, most: int = 201) -> Speed:
+    """Time both in turn, for about `seconds` in all, the order of a pair alternating."""
+    for _ in range(3):
+        first(feed), second(feed)
+    firsts: list[float] = []
+    seconds_: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(firsts) < least or (len(firsts) < most and time.perf_counter() < end):
+        if len(firsts) % 2:
+            b, a = _timed(second, feed), _timed(first, feed)
+        else:
+            a, b = _timed(first, feed), _timed(second, feed)
+        firsts.append(a)
+        seconds_.append(b)
+    ratios = summarize([a / b for a, b in zip(firsts, seconds_, strict=True)])
+    return Speed(
+        ratio=ratios.p50,
+        interval=ratios.interval,
+        first_ms=summarize(firsts).p50,
+        second_ms=summarize(seconds_).p50,
+        pairs=len(firsts),
+    )
+
+
+def _timed(runner: Runner, feed: Image) -> float:
+    start = time.perf_counter()
+    runner(feed)
+    return (time.perf_counter() - start) * 1e3

@@ -1,0 +1,75 @@
+"""Runs the float graph over the calibration set and keeps a histogram per tensor: memory does not grow with the set."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import onnx_ir as ir
+
+from edgevision.calibration.histogram import Histogram
+from edgevision.calibration.source import Source, batches
+from edgevision.errors import DataError, GraphError
+from edgevision.targets.onnxruntime import OnnxRuntime
+
+__all__ = ["batch_of", "exposing", "observe"]
+
+
+def observe(
+    model: ir.Model,
+    tensors: Sequence[str],
+    source: Source,
+    limit: int | None = None,
+    report: Callable[[int], None] | None = None,
+) -> dict[str, Histogram]:
+    """Histograms of `tensors` (names of values of `model`) over at most `limit` images.
+
+    `report` is told the number of images seen, batch by batch.
+    """
+    histograms = {name: Histogram() for name in tensors}
+    exposed = exposing(model, tensors)
+    answers = len(model.graph.outputs)
+    size = batch_of(model)
+    seen = 0
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        path = Path(folder) / "observed.onnx"
+        ir.save(exposed, path)
+        with OnnxRuntime().load(path) as runner:
+            names = [info.name for info in runner.outputs[answers:]]
+            for images, _ in batches(source, size, limit):
+                for name, values in zip(names, runner(images)[answers:], strict=True):
+                    histograms[name].add(values)
+                for name in histograms.keys() & {info.name for info in runner.inputs}:
+                    histograms[name].add(images)
+                seen += len(images)
+                if report is not None:
+                    report(seen)
+    if seen == 0:
+        raise DataError(source.name, f"it has fewer images than the graph's batch of {size}", "export with --batch 1")
+    return histograms
+
+
+def batch_of(model: ir.Model) -> int:
+    """Images the graph takes at a time; 1 where it takes any number.
+
+    Raises:
+        GraphError: it has several inputs, or one that is not an image.
+    """
+    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    if len(inputs) != 1 or inputs[0].shape is None or inputs[0].shape.rank() != 4:
+        raise GraphError("calibration", "the model does not take one image [N, C, H, W]", "quantize it in Python")
+    first = inputs[0].shape[0]
+    return first if isinstance(first, int) else 1
+
+
+def exposing(model: ir.Model, tensors: Sequence[str]) -> ir.Model:
+    """A copy of `model` with `tensors` as further outputs; those that are its inputs or outputs stay as they are."""
+    copy = model.clone()
+    present = {v.name for v in (*copy.graph.inputs, *copy.graph.outputs)}
+    for node in copy.graph:
+        for value in node.outputs:
+            if value.name in tensors and value.name not in present:
+                value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+                copy.graph.outputs.append(value)
+    return copy

@@ -1,0 +1,80 @@
+"""A regression's result in the forms that CI systems read: JUnit XML, GitHub annotations, Markdown, JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+from edgevision.manifest import as_json
+from edgevision.quantize.regress import Regression
+
+__all__ = ["as_document", "as_github", "as_junit", "as_markdown"]
+
+_LEVEL = {"fail": "error", "inconclusive": "warning", "pass": "notice"}
+
+
+def as_document(found: Regression) -> dict[str, Any]:
+    """What `--json` prints."""
+    scores = {
+        name: {
+            "top1": float(score.top1.mean()),
+            "top5": float(score.top5.mean()),
+            "agreement": score.agreement,
+            "snr_db": as_json(score.snr_db),
+        }
+        for name, score in found.evaluation.scores.items()
+    }
+    return {
+        "verdict": found.verdict,
+        "images": found.evaluation.images,
+        "data_sha256": found.evaluation.sha256,
+        "labelled": found.evaluation.labelled,
+        "scores": scores,
+        "checks": as_json(found.checks),
+    }
+
+
+def as_junit(found: Regression, *, strict: bool) -> str:
+    """One test case per check. An inconclusive one is a skipped test, or a failure under `strict`."""
+    failed = [c for c in found.checks if c.verdict == "fail" or (strict and c.verdict == "inconclusive")]
+    unsure = [c for c in found.checks if c not in failed and c.verdict == "inconclusive"]
+    counts = {"tests": len(found.checks), "failures": len(failed), "skipped": len(unsure)}
+    suite = Xml.Element("testsuite", {"name": "edgevision regress", **{k: str(v) for k, v in counts.items()}})
+    for check in found.checks:
+        case = Xml.SubElement(suite, "testcase", classname=check.bundle, name=f"{check.what} against {check.against}")
+        if check in failed:
+            Xml.SubElement(case, "failure", message=check.said, type=check.verdict)
+        elif check in unsure:
+            Xml.SubElement(case, "skipped", message=f"inconclusive: {check.said}")
+        else:
+            Xml.SubElement(case, "system-out").text = check.said
+    return Xml.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def as_github(found: Regression) -> str:
+    """Workflow commands, one a line, which GitHub shows beside the run."""
+    lines = (
+        f"::{_LEVEL[c.verdict]} title={_property(f'{c.bundle} {c.what}')}::{_data(f'{c.verdict}: {c.said}')}"
+        for c in found.checks
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_markdown(found: Regression) -> str:
+    """Two tables: the checks and the scores."""
+    lines = [f"### edgevision regress: {found.verdict}", "", "| bundle | against | verdict | |", "|---|---|---|---|"]
+    lines += [f"| {c.bundle} | {c.against} | **{c.verdict}** | {c.said} |" for c in found.checks]
+    lines += ["", "| bundle | top-1 | top-5 | agreement | SNR dB |", "|---|--:|--:|--:|--:|"]
+    lines += [
+        f"| {name} | {s.top1.mean():.2%} | {s.top5.mean():.2%} | {s.agreement:.2%} | {s.snr_db:.1f} |"
+        for name, s in found.evaluation.scores.items()
+    ]
+    return "\n".join([*lines, "", f"{found.evaluation.images} images", ""])
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,116 @@
+"""The report's contents in order, whatever they are rendered to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edgevision.report import latency_tables, plots, proof_tables
+from edgevision.report.entry import Entry, entries_of
+from edgevision.report.sources import Source
+from edgevision.report.table import Table
+
+__all__ = ["Page", "Section", "make_page"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Figures and tables under one heading; `folded` hides what few readers want until they ask."""
+
+    title: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[str] = ()
+    folded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The whole report.
+
+    Attributes:
+        summary: sentences that stand first.
+        warnings: what every reader must know before believing a number.
+    """
+
+    title: str
+    summary: Sequence[str]
+    warnings: Sequence[str]
+    sections: Sequence[Section]
+    entries: Sequence[Entry] = field(default=())
+
+
+def make_page(sources: Sequence[Source]) -> Page:
+    """Arrange profiles and manifests into a page."""
+    entries = entries_of(sources)
+    manifests = [s.document for s in sources if s.kind == "manifest"]
+    sections = [*_measured(entries), *_proven([m for m in manifests if m])]
+    named = list(dict.fromkeys([e.model for e in entries] + [m["model"]["variant"] for m in manifests]))
+    return Page(
+        title="edgevision: " + ", ".join(named[:4]) + (" …" if len(named) > 4 else ""),
+        summary=_summary(entries, len(manifests)),
+        warnings=_warnings(entries, sources),
+        sections=sections,
+        entries=entries,
+    )
+
+
+def _measured(entries: Sequence[Entry]) -> list[Section]:
+    if not entries:
+        return []
+    maybe = (latency_tables.device_table(entries), latency_tables.baseline_table(entries))
+    latency = (latency_tables.latency_table(entries), *(t for t in maybe if t is not None))
+    sections = [
+        Section(title="Latency", tables=latency, figures=(plots.medians(entries), plots.distributions(entries)))
+    ]
+    cloud, accuracy = plots.scatter(entries), latency_tables.accuracy_table(entries)
+    if cloud is not None and accuracy is not None:
+        sections.append(Section(title="Accuracy and latency", tables=(accuracy,), figures=(cloud,)))
+    bars = [figure for figure in map(plots.ops, entries) if figure is not None]
+    tables = [table for table in map(proof_tables.op_table, entries) if table is not None]
+    if tables:
+        sections.append(Section(title="Where the time goes", figures=bars))
+        sections.append(Section(title="Per op, all types", tables=tables, folded=True))
+    sections.append(Section(title="Runs in order", figures=[plots.runs_in_order(e) for e in entries]))
+    rest = (latency_tables.rest_table(entries), proof_tables.environment_table(entries))
+    return [*sections, Section(title="Around the runs", tables=rest)]
+
+
+def _proven(manifests: Sequence[proof_tables.Manifest]) -> list[Section]:
+    if not manifests:
+        return []
+    sections = [Section(title="Proof", tables=(proof_tables.parity_table(manifests),))]
+    for manifest in manifests:
+        merged = proof_tables.reparam_table(manifest)
+        tables = [proof_tables.stage_table(manifest), *([] if merged is None else [merged])]
+        name = (
+            f"{manifest['model']['variant']} {manifest['target'].get('precision')} ({manifest['target'].get('name')})"
+        )
+        sections.append(Section(title=f"Export of {name}", tables=tables, folded=True))
+    return sections
+
+
+def _summary(entries: Sequence[Entry], manifests: int) -> list[str]:
+    counts = ((len(entries), "profile"), (len({e.device for e in entries}), "device"), (manifests, "manifest"))
+    told = [", ".join(f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts) + "."]
+    stable = [e for e in entries if e.verdict == "stable"]
+    if stable:
+        best = min(stable, key=lambda e: e.p50)
+        low, high = best.interval
+        told.append(
+            f"Fastest stable: {best.label}, p50 {best.p50:.4g} ms "
+            f"(95 % interval {low:.4g} to {high:.4g}, n = {len(best.samples)})."
+        )
+    return told
+
+
+def _warnings(entries: Sequence[Entry], sources: Sequence[Source]) -> list[str]:
+    told = [
+        f"{e.label}: {e.verdict} ({'; '.join(e.reasons) or 'declared so'})" for e in entries if e.verdict != "stable"
+    ]
+    told += [
+        f"{s.document['model']['variant']}: {warning}"
+        for s in sources
+        if s.kind == "manifest"
+        for warning in s.document.get("warnings") or ()
+    ]
+    return list(dict.fromkeys(told))

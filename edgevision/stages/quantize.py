@@ -1,0 +1,183 @@
+"""quantize: the deploy graph to its INT8 form, with what the manifest says of data, scheme, accuracy and speed.
+
+What is compiled afterwards is held against the Q/DQ graph itself: how far that graph is from the float model is
+measured here, on images, and recorded.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.cache import Cache
+from edgevision.calibration.calibrators import Method
+from edgevision.errors import DataError
+from edgevision.hashing import model_sha256
+from edgevision.manifest import Record, as_json
+from edgevision.proof import Difference
+from edgevision.stages.samples import Samples, run_graph, worst_over
+from edgevision.stages.timing import Report, Stopwatch
+from edgevision.stages.verify import TOLERANCES
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevision.quantize.quantize import Outcome
+
+__all__ = ["Int8", "QuantizeOptions", "quantize_graph"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions:
+    """How to quantize.
+
+    Attributes:
+        data: the calibration set, as `--data` names it.
+        scheme: name of the scheme; None takes the target's for this machine.
+        calibrator: how ranges are taken.
+        images: how many images are used at most.
+        exclude: names or kinds of operators that stay float.
+        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+    """
+
+    data: str
+    scheme: str | None = None
+    calibrator: Method = "percentile"
+    images: int = 200
+    exclude: tuple[str, ...] = ()
+    bias_correction: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8:
+    """The stage's result; `model` and `samples` are the float ones when INT8 gained nothing.
+
+    `tolerance` bounds an artifact's distance from the Q/DQ graph: twice that graph's own distance from float. Another
+    order of rounding makes other noise of the same size; what lies farther away has an error of its own.
+    """
+
+    model: ir.Model
+    samples: Samples
+    gained: bool
+    tolerance: float
+    record: Record
+    calibration: Mapping[str, Any]
+    quantization: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def quantize_graph(
+    model: ir.Model,
+    samples: Samples,
+    preprocess: Mapping[str, Any] | None,
+    target: str,
+    options: QuantizeOptions,
+    cache: Cache,
+    report: Report,
+) -> Int8:
+    """Calibrate and quantize `model` for `target`.
+
+    Raises:
+        DataError: the calibration set is unfit.
+        GraphError: the graph cannot be quantized.
+        UsageError: no such scheme.
+    """
+    from edgevision.calibration.examine import examine
+    from edgevision.calibration.open_data import open_data
+    from edgevision.quantize.admit import admit
+    from edgevision.quantize.calibrate import CalibrationSet
+    from edgevision.quantize.choose import default_scheme
+    from edgevision.quantize.quantize import quantize
+    from edgevision.quantize.scheme import find_scheme
+
+    scheme = find_scheme(options.scheme or default_scheme(target), target)
+    admit(model)
+    watch = Stopwatch("quantize")
+    source = open_data(options.data, _image_shape(model), preprocess)
+    report("examine data")
+    examined = examine(source, preprocess, options.images)
+    data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
+    outcome = quantize(
+        model,
+        scheme,
+        data,
+        exclude=options.exclude,
+        bias_correction=options.bias_correction,
+        cache=cache,
+        report=report,
+    )
+    with watch.proving():
+        held, error = _held_against(outcome, samples)
+    record = watch.record(
+        inputs=[model_sha256(model), examined.sha256],
+        outputs=[model_sha256(outcome.model)],
+        error=error,
+        notes=[f"scheme {scheme.name}, {examined.images} images of {examined.name}"],
+    )
+    return Int8(
+        model=outcome.model,
+        samples=held,
+        gained=outcome.gained,
+        tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
+        record=record,
+        calibration={**as_json(examined), "method": options.calibrator},
+        quantization={"scheme": scheme.name, "bias_correction": options.bias_correction, **_facts(outcome)},
+        warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
+    )
+
+
+def _image_shape(model: ir.Model) -> tuple[int, int, int]:
+    shape = model.graph.inputs[0].shape
+    dims = [d for d in (shape or ()) if isinstance(d, int)][-3:]
+    if shape is None or shape.rank() != 4 or len(dims) != 3:
+        raise DataError("--data", "the model does not take images [N, C, H, W]", "quantize it in Python")
+    return dims[0], dims[1], dims[2]
+
+
+def _held_against(outcome: Outcome, samples: Samples) -> tuple[Samples, Difference]:
+    """The samples with the Q/DQ graph's own outputs, and how far those are from the float model's."""
+    if not outcome.gained:
+        return samples, Difference(0.0, 0.0)
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        outputs = run_graph(outcome.model, samples.feeds, Path(folder))
+    error = worst_over(samples.outputs, outputs)
+    return Samples(feeds=samples.feeds, outputs=outputs, reference="the Q/DQ graph in ONNX Runtime, unoptimized"), error
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    """The manifest's `quantization` beside the scheme's name."""
+    return {
+        "gained": outcome.gained,
+        "excluded": list(outcome.excluded),
+        "fidelity": as_json(outcome.fidelity),
+        "graph_fidelity": as_json(outcome.graph_fidelity),
+        "speed": as_json(outcome.speed),
+        "mac_share": None if outcome.coverage is None else outcome.coverage.share,
+        "runtime_ops": {} if outcome.coverage is None else dict(outcome.coverage.ops),
+        "quantized": list(outcome.quantized),
+        "declined": outcome.declined,
+        "placements": as_json(outcome.races),
+    }
+
+
+def _skipped(names: object) -> tuple[str, ...]:
+    listed = list(names) if isinstance(names, (list, tuple)) else []
+    return (f"{len(listed)} images of the calibration set were skipped: {'; '.join(listed)}",) if listed else ()
+
+
+def _no_gain(outcome: Outcome) -> tuple[str, ...]:
+    """Why the bundle is float although INT8 was asked for."""
+    if outcome.gained or outcome.speed is None or outcome.coverage is None:
+        return ()
+    ops = outcome.coverage.ops
+    borders = ops.get("QuantizeLinear", 0) + ops.get("DequantizeLinear", 0)
+    share = "an unknown share" if outcome.coverage.share is None else f"{outcome.coverage.share:.0%}"
+    return (
+        f"INT8 does not gain: {outcome.speed.ratio:.2f}x of float ({outcome.speed.second_ms:.2f} against "
+        f"{outcome.speed.first_ms:.2f} ms, 95 % interval {outcome.speed.interval[0]:.2f} to "
+        f"{outcome.speed.interval[1]:.2f}); {share} of the multiplications ran in INT8 and {borders} conversions "
+        "between float and INT8 were left. The bundle is float.",
+    )

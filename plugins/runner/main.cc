@@ -1,0 +1,121 @@
+// Times a model on the device it runs on. One JSON object a line on stdout, flushed while it measures, so that what was
+// measured before a device is lost has already arrived:
+//   {"event":"loaded","onnxruntime":"1.32.0","load_ns":N,"first_ns":N}    the model is open and has run once
+//   {"event":"warm","ns":N}                                              a run before the trace had settled
+//   {"event":"run","ns":N}                                               a timed run
+//   {"event":"end","warm":bool,"peak_kb":N,"migrations":N,"preempted":N,"profile":"PATH"}
+// Exit codes: 64 usage, 65 model, 66 feeds, 69 runtime, 71 pinning, 74 outputs.
+#include <sched.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "options.h"
+#include "session.h"
+#include "tensors.h"
+
+namespace {
+
+using edgevision::Options;
+using edgevision::Session;
+
+constexpr int kCannotPin = 71;
+constexpr long long kSecond = 1000000000LL;
+constexpr long long kLongestWarmUp = 10 * kSecond;
+constexpr long long kFlushEvery = kSecond / 10;
+
+// MONOTONIC_RAW: not slewed by time synchronisation, and untouched when the wall clock jumps.
+long long Now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC_RAW, &time);
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
+
+void Pin(int first, int count) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  for (int i = 0; i < std::max(count, 1); ++i) CPU_SET(first + i, &cores);
+  if (sched_setaffinity(0, sizeof cores, &cores) != 0) {
+    edgevision::Fail(kCannotPin, "cannot pin to " + std::to_string(std::max(count, 1)) + " cores from core " + std::to_string(first));
+  }
+}
+
+long long Median(std::vector<long long> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// The last five runs are within 5 % of the five before them.
+bool Settled(const std::vector<long long>& runs) {
+  if (runs.size() < 10) return false;
+  const double before = Median({runs.end() - 10, runs.end() - 5}), after = Median({runs.end() - 5, runs.end()});
+  return after < 1.05 * before && after > 0.95 * before;
+}
+
+class Clock {
+ public:
+  explicit Clock(Session& session) : session_(session), flushed_(Now()) {}
+
+  // Times one run and says so. Printing is outside the time.
+  long long Run(const char* event) {
+    const long long start = Now();
+    session_.Run();
+    const long long end = Now();
+    std::printf("{\"event\":\"%s\",\"ns\":%lld}\n", event, end - start);
+    if (end - flushed_ > kFlushEvery) {
+      std::fflush(stdout);
+      flushed_ = end;
+    }
+    return end - start;
+  }
+
+ private:
+  Session& session_;
+  long long flushed_;
+};
+
+bool WarmUp(Clock& clock) {
+  std::vector<long long> runs;
+  for (const long long end = Now() + kLongestWarmUp; Now() < end && !Settled(runs);) runs.push_back(clock.Run("warm"));
+  return Settled(runs);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const Options options = edgevision::ParseOptions(count, words);
+  if (options.cpu >= 0) Pin(options.cpu, options.threads);
+  std::vector<edgevision::Tensor> feeds = edgevision::ReadTensors(options.feeds);
+  const long long start = Now();
+  Session session(options, feeds);
+  const long long loaded = Now();
+  session.Run();
+  std::printf("{\"event\":\"loaded\",\"onnxruntime\":\"%s\",\"load_ns\":%lld,\"first_ns\":%lld}\n", session.version().c_str(),
+              loaded - start, Now() - start);
+  Clock clock(session);
+  const bool warm = WarmUp(clock);
+
+  rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  int migrations = 0, core = sched_getcpu();
+  const long long end = Now() + static_cast<long long>(options.seconds * kSecond);
+  for (int run = 0; run < options.runs || Now() < end; ++run) {
+    clock.Run("run");
+    const int now = sched_getcpu();
+    migrations += now != core;
+    core = now;
+  }
+  getrusage(RUSAGE_SELF, &after);
+  edgevision::WriteTensors(options.outputs, session.Outputs());
+  const std::string trace = options.profile.empty() ? "" : session.EndProfiling();
+  std::printf("{\"event\":\"end\",\"warm\":%s,\"peak_kb\":%ld,\"migrations\":%d,\"preempted\":%ld,\"profile\":\"%s\"}\n",
+              warm ? "true" : "false", after.ru_maxrss, migrations, after.ru_nivcsw - before.ru_nivcsw, trace.c_str());
+  std::fflush(stdout);
+  // The runtime's own tear-down is not measured and has crashed in some builds; the system frees all there is.
+  std::quick_exit(0);
+}

@@ -1,0 +1,119 @@
+#include "session.h"
+
+#include <dlfcn.h>
+
+#include <cstring>
+
+namespace edgevision {
+
+namespace {
+
+constexpr int kBadModel = 65, kNoRuntime = 69;
+
+}  // namespace
+
+Session::Session(const Options& options, std::vector<Tensor>& feeds) {
+  OpenRuntime(options.library);
+  OpenModel(options);
+  Bind(feeds);
+}
+
+void Session::OpenRuntime(const std::string& library) {
+  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (handle == nullptr) Fail(kNoRuntime, dlerror());
+  using GetBase = const OrtApiBase* (*)();
+  const auto base = reinterpret_cast<GetBase>(dlsym(handle, "OrtGetApiBase"));
+  if (base == nullptr) Fail(kNoRuntime, library + " is no ONNX Runtime");
+  version_ = base()->GetVersionString();
+  api_ = base()->GetApi(ORT_API_VERSION);
+  if (api_ == nullptr) {
+    Fail(kNoRuntime, "ONNX Runtime " + version_ + " is older than 1." + std::to_string(ORT_API_VERSION));
+  }
+}
+
+void Session::OpenModel(const Options& options) {
+  OrtEnv* environment = nullptr;
+  Check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "edgevision", &environment), kNoRuntime);
+  OrtSessionOptions* settings = nullptr;
+  Check(api_->CreateSessionOptions(&settings), kNoRuntime);
+  Check(api_->SetIntraOpNumThreads(settings, options.threads), kNoRuntime);
+  Check(api_->SetInterOpNumThreads(settings, 1), kNoRuntime);
+  Check(api_->SetSessionGraphOptimizationLevel(settings, ORT_ENABLE_ALL), kNoRuntime);
+  if (!options.profile.empty()) Check(api_->EnableProfiling(settings, options.profile.c_str()), kNoRuntime);
+  if (!options.kernels.empty()) {
+    Check(api_->RegisterCustomOpsLibrary_V2(settings, options.kernels.c_str()), kNoRuntime);
+  }
+  if (!options.provider.empty()) {
+    Check(api_->SessionOptionsAppendExecutionProvider(settings, options.provider.c_str(), nullptr, nullptr, 0), kNoRuntime);
+  }
+  Check(api_->CreateSession(environment, options.model.c_str(), settings, &session_), kBadModel);
+  Check(api_->GetAllocatorWithDefaultOptions(&allocator_), kNoRuntime);
+}
+
+void Session::Bind(std::vector<Tensor>& feeds) {
+  OrtMemoryInfo* memory = nullptr;
+  Check(api_->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory), kNoRuntime);
+  for (Tensor& feed : feeds) {
+    OrtValue* value = nullptr;
+    Check(api_->CreateTensorWithDataAsOrtValue(memory, feed.bytes.data(), feed.bytes.size(), feed.dims.data(),
+                                               feed.dims.size(), static_cast<ONNXTensorElementDataType>(feed.type), &value),
+          kBadModel);
+    inputs_.push_back(value);
+    input_names_.push_back(feed.name.c_str());
+  }
+  size_t count = 0;
+  Check(api_->SessionGetOutputCount(session_, &count), kBadModel);
+  for (size_t i = 0; i < count; ++i) {
+    char* name = nullptr;
+    Check(api_->SessionGetOutputName(session_, i, allocator_, &name), kBadModel);
+    output_names_.push_back(name);
+  }
+  outputs_.assign(count, nullptr);
+}
+
+void Session::Run() {
+  for (OrtValue*& output : outputs_) {
+    if (output != nullptr) api_->ReleaseValue(output);
+    output = nullptr;
+  }
+  Check(api_->Run(session_, nullptr, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(),
+                  outputs_.size(), outputs_.data()),
+        kBadModel);
+}
+
+std::vector<Tensor> Session::Outputs() {
+  std::vector<Tensor> tensors;
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    Tensor tensor;
+    tensor.name = output_names_[i];
+    OrtTensorTypeAndShapeInfo* info = nullptr;
+    Check(api_->GetTensorTypeAndShape(outputs_[i], &info), kBadModel);
+    ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    Check(api_->GetTensorElementType(info, &type), kBadModel);
+    tensor.type = type;
+    size_t rank = 0, elements = 0;
+    Check(api_->GetDimensionsCount(info, &rank), kBadModel);
+    tensor.dims.resize(rank);
+    Check(api_->GetDimensions(info, tensor.dims.data(), rank), kBadModel);
+    Check(api_->GetTensorShapeElementCount(info, &elements), kBadModel);
+    api_->ReleaseTensorTypeAndShapeInfo(info);
+    tensor.bytes.resize(elements * ElementSize(type));
+    void* data = nullptr;
+    Check(api_->GetTensorMutableData(outputs_[i], &data), kBadModel);
+    std::memcpy(tensor.bytes.data(), data, tensor.bytes.size());
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+std::string Session::EndProfiling() {
+  char* path = nullptr;
+  Check(api_->SessionEndProfiling(session_, allocator_, &path), kNoRuntime);
+  return path;
+}
+
+void Session::Check(OrtStatus* status, int code) const {
+  if (status != nullptr) Fail(code, api_->GetErrorMessage(status));
+}
+
+}  // namespace edgevision

@@ -1,0 +1,154 @@
+"""Profiles on a device behind a real sshd, with our runner and with runners that fail as devices do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_bundle import small_bundle
+from sshd import Sshd
+from typer.testing import CliRunner
+
+from edgevision.cli.main import app
+from edgevision.devices.local import ProfileOptions
+from edgevision.devices.named import VARIABLE, NamedDevice
+from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
+from edgevision.devices.runner import Told, read_tensors, runner_path, runtime_library, write_tensors
+from edgevision.errors import DataError, DeviceError, TargetError
+from edgevision.pipeline import SAMPLE
+
+needs_runner = pytest.mark.skipif(runner_path() is None, reason="the runner is not built (make plugins)")
+needs_runtime = pytest.mark.skipif(runtime_library() is None, reason="this onnxruntime has no shared library")
+OPTIONS = ProfileOptions(runs=25)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_bundle(tmp_path_factory.mktemp("bundle") / "small")
+
+
+def named(server: Sshd, **more: object) -> NamedDevice:
+    return NamedDevice(name="loopback", address=server.address, ssh_config=str(server.config), **more)  # type: ignore[arg-type]
+
+
+def script(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(("#!/bin/sh", *lines)) + "\n")
+    return str(path)
+
+
+@needs_runner
+@needs_runtime
+def test_profile_of_a_device(server: Sshd, bundle: Path) -> None:
+    document = profile_device(bundle, named(server, onnxruntime=str(runtime_library())), OPTIONS)
+    assert len(document["latency_ms"]["samples"]) == document["runs"] == 25
+    assert document["parity"]["max_abs_over_std"] < 1e-5
+    assert document["device"]["kind"] == "ssh"
+    assert document["cold_start_ms"] > 0
+    assert document["peak_memory_mib"] > 1
+    assert document["environment"]["after"]["load_1min"] is not None
+    assert list(server.tmp.iterdir()) == []
+
+
+@needs_runner
+@needs_runtime
+def test_emulated_is_declared_and_never_stable(server: Sshd, bundle: Path) -> None:
+    device = named(server, onnxruntime=str(runtime_library()), emulated=True)
+    document = profile_device(bundle, device, OPTIONS)
+    assert (document["verdict"], document["device"]["emulated"]) == ("emulated", True)
+
+
+@needs_runner
+@needs_runtime
+def test_a_wrong_answer_is_an_error(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(bundle, spoilt)
+    with np.load(spoilt / SAMPLE) as arrays:
+        changed = dict(arrays)
+    changed["output.0"] = changed["output.0"] + 0.01
+    np.savez(spoilt / SAMPLE, **changed)
+    with pytest.raises(TargetError, match="differs from the bundle's sample"):
+        profile_device(spoilt, named(server, onnxruntime=str(runtime_library())), OPTIONS)
+
+
+@needs_runner
+def test_no_runtime_there_is_told(server: Sshd, bundle: Path) -> None:
+    with pytest.raises(DeviceError, match="exit code 69") as caught:
+        profile_device(bundle, named(server, onnxruntime="/absent/libonnxruntime.so"), OPTIONS)
+    assert "/absent/libonnxruntime.so" in caught.value.reason
+
+
+def test_a_runner_that_crashes(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    runner = script(tmp_path / "runner", "kill -SEGV $$")
+    with pytest.raises(DeviceError, match="signal 11 after 0 runs"):
+        profile_device(bundle, named(server, runner=runner, onnxruntime="x"), OPTIONS)
+
+
+def test_a_runner_for_another_processor(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    elf = bytes.fromhex("7f454c46020101") + bytes(9) + b"\x02\x00\xb7\x00" + bytes(100)
+    (tmp_path / "runner").write_bytes(elf)
+    with pytest.raises(DeviceError, match=r"exit code 12[67]") as caught:
+        profile_device(bundle, named(server, runner=str(tmp_path / "runner"), onnxruntime="x"), OPTIONS)
+    assert "another processor" in caught.value.mend
+
+
+def test_what_a_lost_device_had_measured_is_kept(
+    server: Sshd, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ['{"event":"loaded","onnxruntime":"1.2","load_ns":1,"first_ns":5000000}', '{"event":"run","ns":4000000}']
+    runner = script(
+        tmp_path / "runner", *(f"echo '{line}'" for line in lines), f"touch {tmp_path}/measured", "sleep 600"
+    )
+    file, out = tmp_path / "devices.toml", tmp_path / "half.json"
+    entry = [
+        f'address = "{server.address}"',
+        f'ssh_config = "{server.config}"',
+        f'runner = "{runner}"',
+        'onnxruntime = "x"',
+    ]
+    file.write_text("\n".join(("[loopback]", *entry)))
+    monkeypatch.setenv(VARIABLE, str(file))
+
+    def cut_when_measured() -> None:
+        while not (tmp_path / "measured").exists():
+            pause.wait(0.05)
+        server.cut()
+
+    pause = threading.Event()
+    threading.Thread(target=cut_when_measured, daemon=True).start()
+    done = CliRunner().invoke(app, ["profile", str(bundle), "--device", "loopback", "--out", str(out)])
+    assert isinstance(done.exception, HalfMeasuredError)
+    document = json.loads(out.read_text())
+    assert document["latency_ms"]["samples"] == [4.0]
+    assert document["verdict"] == "unstable"
+    assert "lost after 1 of 100 runs" in document["reasons"][0]
+
+
+def test_bundle_of_another_target_is_refused(bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "trt"
+    shutil.copytree(bundle, other)
+    text = (other / "manifest.json").read_text()
+    (other / "manifest.json").write_text(text.replace('"name": "ort"', '"name": "trt"'))
+    with pytest.raises(DataError, match="it is for trt"):
+        profile_device(other, NamedDevice(name="x", address="ssh://127.0.0.1"), OPTIONS)
+
+
+def test_tensor_files(tmp_path: Path) -> None:
+    tensors = {"a": np.arange(6, dtype=np.float16).reshape(2, 3), "b": np.array(7, dtype=np.int64)}
+    path = tmp_path / "t.bin"
+    write_tensors(path, tensors)
+    back = read_tensors(path)
+    assert all(np.array_equal(x, y) and x.dtype == y.dtype for x, y in zip(tensors.values(), back, strict=True))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DeviceError, match="cut short"):
+        read_tensors(path)
+
+
+def test_lines_of_the_runner() -> None:
+    told = Told()
+    for line in ('{"event":"run","ns":1500000}', '{"event":"run","ns":', "noise", '{"event":"warm","ns":2000000}'):
+        told.line(line)
+    assert (told.samples, told.warm, told.end) == ([1.5], [2.0], None)

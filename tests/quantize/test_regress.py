@@ -1,0 +1,158 @@
+"""The gate: intervals that hold what they promise, verdicts, and the three things it must tell apart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from small_nets import pictures, residual_net
+from typer.testing import CliRunner
+
+from edgevision.cache import Cache
+from edgevision.cli.main import app
+from edgevision.errors import DataError, GateError, UsageError
+from edgevision.pipeline import ExportOptions, export_bundle
+from edgevision.quantize import quantize as quantize_module
+from edgevision.quantize.baseline import from_hex, read_baseline, to_hex, write_baseline
+from edgevision.quantize.gate import decide, paired_drop
+from edgevision.quantize.judge import Speed
+from edgevision.quantize.regress import RegressOptions, regress
+from edgevision.quantize.regress_report import as_github, as_junit, as_markdown
+from edgevision.stages.quantize import QuantizeOptions
+from edgevision.targets.reference import Reference
+
+
+def verdict(lost: int, gained: int, images: int, budget: float) -> str:
+    reference, candidate = np.ones(images, bool), np.ones(images, bool)
+    candidate[:lost] = False
+    reference[lost : lost + gained] = False
+    drop = paired_drop(reference, candidate)
+    assert drop.low < drop.points < drop.high or lost == gained
+    assert (drop.lost, drop.gained) == (lost, gained)
+    return decide(drop.low, drop.high, budget)
+
+
+def test_one_changed_prediction_in_two_hundred_is_inconclusive() -> None:
+    assert verdict(1, 0, 200, 0.4) == "inconclusive"
+    assert verdict(40, 0, 200, 0.4) == "fail"
+    assert verdict(2, 2, 10_000, 0.4) == "pass"
+
+
+def test_interval_holds_the_true_drop_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        cells = rng.choice(3, size=300, p=[0.96, 0.03, 0.01])
+        drop = paired_drop(cells != 2, cells != 1)
+        held += drop.low <= 2.0 <= drop.high
+    assert 930 <= held <= 985
+
+
+def test_bits_survive(tmp_path: Path) -> None:
+    flags = np.random.default_rng(1).random(13) > 0.5
+    assert np.array_equal(from_hex(to_hex(flags), 13), flags)
+    with pytest.raises(DataError, match="no such baseline"):
+        read_baseline(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(DataError, match="not a baseline"):
+        read_baseline(tmp_path / "bad.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Float and INT8 bundles of one network, one with a planted wrong scale, and images labelled as float sees them."""
+    folder = tmp_path_factory.mktemp("regress")
+    ir.save(residual_net(), folder / "net.onnx")
+    images = np.stack([s.image for s in pictures(400)])
+    with Reference().load(folder / "net.onnx") as runner:
+        labels = np.array([runner(image[None])[0].argmax() for image in images])
+    np.savez(folder / "data.npz", images=images, labels=labels)
+    np.savez(folder / "wrong.npz", images=images[:20], labels=labels[:20] + 10)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(
+        quantize_module, "race", lambda *_: Speed(ratio=2, interval=(1.9, 2.1), first_ms=1, second_ms=1, pairs=9)
+    )
+    how = QuantizeOptions(data=str(folder / "data.npz"), scheme="ort_x86_vnni", images=32)
+    plain = ExportOptions(model=str(folder / "net.onnx"), target="ort", out=folder / "float")
+    cache = Cache(root=None)
+    export_bundle(plain, cache=cache)
+    for name in ("int8", "planted"):
+        export_bundle(replace(plain, precision="int8", quantize=how, out=folder / name), cache=cache)
+    patch.undo()
+    path = folder / "planted" / "model.onnx"
+    model = ir.load(path)
+    scale = model.graph.initializers["v10_scale"]
+    assert scale.const_value is not None
+    scale.const_value = ir.tensor(np.float32(scale.const_value.numpy() / 8), name="v10_scale")
+    ir.save(model, path)
+    return folder
+
+
+def test_planted_wrong_scale_fails_and_the_right_one_does_not(folder: Path) -> None:
+    options = RegressOptions(data=str(folder / "data.npz"), max_drop=5)
+    right = regress([folder / "float", folder / "int8"], options, None)
+    wrong = regress([folder / "float", folder / "planted"], options, None)
+    assert right.verdict == "pass"
+    assert wrong.verdict == "fail"
+    assert right.evaluation.scores["net/ort/fp32/none"].top1.all()
+    assert wrong.evaluation.scores["net/ort/int8/ort_x86_vnni"].snr_db < 15
+
+
+def test_baseline_is_paired_and_its_own(folder: Path, tmp_path: Path) -> None:
+    options = RegressOptions(data=str(folder / "data.npz"), max_drop=5)
+    good = regress([folder / "int8"], options, None)
+    write_baseline(tmp_path / "base.json", good.entries)
+    kept = read_baseline(tmp_path / "base.json")
+    assert regress([folder / "int8"], options, kept).verdict == "pass"
+    assert regress([folder / "planted"], options, kept).verdict == "fail"
+    with pytest.raises(DataError, match="not of net/ort/fp32/none"):
+        regress([folder / "float"], options, kept)
+    with pytest.raises(DataError, match="other images"):
+        regress([folder / "int8"], replace(options, images=30), kept)
+
+
+def test_bad_input(folder: Path) -> None:
+    options = RegressOptions(data=str(folder / "wrong.npz"))
+    with pytest.raises(DataError, match="labels must match"):
+        regress([folder / "float", folder / "int8"], options, None)
+    with pytest.raises(UsageError, match="same model, target"):
+        regress([folder / "int8", folder / "planted"], options, None)
+
+
+def test_forms(folder: Path) -> None:
+    found = regress([folder / "float", folder / "planted"], RegressOptions(data=str(folder / "data.npz")), None)
+    suite = ElementTree.fromstring(as_junit(found, strict=False))  # noqa: S314 - our own text
+    assert suite.get("failures") == "1"
+    assert suite.find("testcase/failure") is not None
+    assert as_github(found).startswith("::error title=net/ort/int8/ort_x86_vnni top-1::fail%3A".replace("%3A", ":"))
+    assert "**fail**" in as_markdown(found)
+
+
+def test_command_line(folder: Path, tmp_path: Path) -> None:
+    cli, base, junit = CliRunner(), str(tmp_path / "base.json"), tmp_path / "junit.xml"
+    common = ["--data", str(folder / "data.npz"), "--max-drop", "5", "--baseline", base]
+    assert cli.invoke(app, ["regress", str(folder / "int8"), *common, "--update"]).exit_code == 0
+    passed = cli.invoke(app, ["regress", str(folder / "int8"), *common, "--json"])
+    assert passed.exit_code == 0
+    assert json.loads(passed.stdout)["verdict"] == "pass"
+    refused = cli.invoke(app, ["regress", str(folder / "planted"), *common, "--junit", str(junit)])
+    assert isinstance(refused.exception, GateError)
+    assert "failure" in junit.read_text()
+    unsure = [
+        "regress",
+        str(folder / "float"),
+        str(folder / "int8"),
+        "--data",
+        common[1],
+        "--max-drop",
+        "0",
+        "--images",
+        "40",
+    ]
+    assert cli.invoke(app, unsure).exit_code == 0
+    assert isinstance(cli.invoke(app, [*unsure, "--strict"]).exception, GateError)

@@ -1,0 +1,222 @@
+"""The report: what is on the page, what the page may not do, and which files it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from documents import manifest, profile, write
+from typer.testing import CliRunner
+
+from edgevision.cli.main import app
+from edgevision.errors import DataError
+from edgevision.report.csv_rows import to_csv
+from edgevision.report.html import to_html
+from edgevision.report.markdown import to_markdown
+from edgevision.report.page import Page, make_page
+from edgevision.report.quantile import quantile_interval
+from edgevision.report.sources import read_sources
+
+MODELS, PRECISIONS, DEVICES = ("net_a", "net_b", "net_c"), ("fp32", "fp16", "int8"), ("jetson", "phone")
+
+
+class Reader(HTMLParser):
+    """Collects the text and every attribute, and notices tags that are not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in {"meta", "link"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    documents = [
+        profile(m, p, d, median=(i + 1) * (9 - 2 * j) * (1 + k), runs=1000)
+        for i, m in enumerate(MODELS)
+        for j, p in enumerate(PRECISIONS)
+        for k, d in enumerate(DEVICES)
+    ]
+    documents[0]["accuracy"] = {"metric": "top-1", "value": 0.75, "n": 1797, "interval": [0.73, 0.77]}
+    return make_page(read_sources(write(tmp_path, *documents, *(manifest(m, "fp32") for m in MODELS))))
+
+
+def test_page_shows_every_measurement_offline(page: Page) -> None:
+    html = to_html(page)
+    reader = read(html)
+    text = " ".join(reader.text)
+    for entry in page.entries:
+        assert entry.label in text
+        assert f"{entry.p50:.4g}" in text
+    for expected in (
+        "95 % interval",
+        "n = 1000",
+        "75.00%",
+        "n = 1797",
+        "affine_after_linear",
+        "2.0e-06",
+        "performance",
+    ):
+        assert expected in text
+    # Nothing on the page names an address or can make the browser ask for one.
+    assert "//" not in html.replace("</", "")
+    addresses = [(t, n, v) for t, n, v in reader.attributes if n in {"src", "href", "srcset", "action", "data"}]
+    assert addresses == [("link", "href", "data:,")]
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp", html)
+    assert len(html) < 6_000_000
+
+
+def test_every_svg_number_is_finite_and_inside(page: Page) -> None:
+    reader = read(to_html(page))
+    numbers = [(n, float(v)) for _, n, v in reader.attributes if n in {"x", "x1", "x2", "cx", "width"} and "=" not in v]
+    numbers = [pair for pair in numbers if pair[1] == pair[1]]
+    assert len(numbers) > 100
+    assert all(-1 <= value <= 401 for _, value in numbers)
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>\"'|"
+    page = make_page(read_sources(write(tmp_path, profile(hostile, "fp32", hostile, median=3))))
+    scripts = [t for t, _, _ in read(to_html(page)).attributes if t == "script"]
+    assert scripts == []  # ours has no attributes
+    assert to_html(page).count("<script>") == 1
+    assert "<script>" not in to_markdown(page)
+
+
+def test_markdown_and_csv_hold_the_same_numbers(page: Page) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(page))))
+    assert [float(r["p50_ms"]) for r in rows] == [e.p50 for e in page.entries]
+    assert [r["n_runs"] for r in rows] == ["1000"] * len(page.entries)
+    assert rows[0]["n_images"] == "1797"
+    assert rows[1]["n_images"] == rows[1]["energy_mj"] == ""
+    markdown = to_markdown(page)
+    assert all(f"{e.p50:.4g}" in markdown for e in page.entries)
+    widths = {line.replace("\\|", "").count("|") for line in markdown.splitlines() if line.startswith("| jetson")}
+    assert len(widths) <= 1
+
+
+def test_a_profile_takes_what_it_lacks_from_the_manifest_of_its_graph(tmp_path: Path) -> None:
+    document = profile("net_a", "int8", "jetson", median=3)
+    del document["bundle"]["precision"]
+    of_other, of_same = manifest("net_a", "fp32"), manifest("net_a", "int8")
+    assert make_page(read_sources(write(tmp_path, document, of_other))).entries[0].precision == "precision unknown"
+    assert make_page(read_sources(write(tmp_path, document, of_other, of_same))).entries[0].precision == "int8"
+
+
+def test_interval_of_a_high_quantile_is_open_when_runs_are_few() -> None:
+    few, many = [float(i) for i in range(100)], [float(i) for i in range(10_000)]
+    assert quantile_interval(few, 0.99)[1] is None
+    low, high = quantile_interval(many, 0.99)
+    assert low is not None
+    assert high is not None
+    assert low < 9900 < high
+
+
+def cut_short(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def newer(text: str) -> str:
+    return text.replace('"schema_version": 1', '"schema_version": 2')
+
+
+def without_samples(text: str) -> str:
+    document = json.loads(text)
+    document["latency_ms"]["samples"] = []
+    return json.dumps(document)
+
+
+def with_nan(text: str) -> str:
+    document = json.loads(text)
+    document["latency_ms"]["samples"][0] = float("nan")
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (cut_short, "cut short"),
+        (newer, "schema version is 2"),
+        (lambda _: "", "empty"),
+        (lambda _: "[1]", "not an object"),
+        (lambda _: '{"schema_version": 1}', "neither a profile nor a manifest"),
+        (lambda t: t.replace('"verdict"', '"verdikt"'), "lacks verdict"),
+        (without_samples, "no samples"),
+        (with_nan, "NaN"),
+        (lambda t: t.replace('"device": {', '"device": "phone", "was": {'), "not of the profile's form"),
+        (lambda t: re.sub(r'"p50": [\d.]+', '"p50": null', t), "not numbers"),
+    ],
+)
+def test_bad_file_is_refused_by_name(tmp_path: Path, spoil: object, reason: str) -> None:
+    (path,) = write(tmp_path, profile("net_a", "fp32", "jetson", median=3))
+    path.write_text(spoil(path.read_text(encoding="utf-8")), encoding="utf-8")  # type: ignore[operator]
+    with pytest.raises(DataError, match=reason) as caught:
+        read_sources([path])
+    assert caught.value.thing == str(path)
+    assert caught.value.mend
+
+
+def test_nothing_to_report_and_no_file() -> None:
+    with pytest.raises(DataError, match="nothing to report"):
+        read_sources([])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_sources([Path("absent.json")])
+
+
+def test_command_writes_what_is_asked_and_nothing_after_an_error(tmp_path: Path) -> None:
+    good, bad = write(tmp_path, profile("net_a", "fp32", "jetson", median=3), {"schema_version": 9})
+    out = tmp_path / "out.html"
+    failed = CliRunner().invoke(app, ["report", str(good), str(bad), "--html", str(out)])
+    assert isinstance(failed.exception, DataError)
+    assert not out.exists()
+    done = CliRunner().invoke(app, ["report", str(good), "--html", str(out), "--csv", "-"])
+    assert done.exit_code == 0, done.output
+    assert out.read_text(encoding="utf-8").endswith("</html>\n")
+    assert "net_a,ort,fp32,jetson" in done.output
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_browser_shows_the_page_and_sorts_without_complaint(tmp_path: Path, page: Page) -> None:
+    click = "document.querySelectorAll('th button')[2].click();document.title='sorted';"
+    html = to_html(page).replace("</script></body>", f"{click}</script></body>")
+    file = tmp_path / "page.html"
+    file.write_text(html, encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+    command += [f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    assert "<title>sorted" in done.stdout
+    table = done.stdout.split("<tbody>", 1)[1].split("</tbody>", 1)[0]
+    keys = [float(row.split('data-key="')[3].split('"')[0]) for row in table.split("<tr>")[1:]]
+    assert len(keys) == 18
+    assert keys == sorted(keys)
+    assert keys != [e.p50 for e in page.entries]
