@@ -41,7 +41,7 @@ def _equation(norm: ir.Node) -> Rewrite | None:
     turn = only_reader(norm.outputs[0])
     if norm.attributes.get_int("axis", -1) not in (-1, 2) or _turned(turn) is None or turn is None:
         return None
-    source = _summed(before)
+    source = _unrolled(_summed(before))
     after = _shaped(_Place(value=turn.outputs[0], nodes=(turn,)))
     gate = _gate(after)
     old = (*source.nodes, norm, *after.nodes) if gate is None else (*source.nodes, norm, *after.nodes, gate[1])
@@ -83,6 +83,16 @@ def _summed(place: _Place) -> _Place:
     if only_reader(total.outputs[0]) is None or only_reader(split.outputs[0]) is None:
         return place
     return _Place(value=split.inputs[0], nodes=(split, total, *place.nodes))
+
+
+def _unrolled(place: _Place) -> _Place:
+    """Back over a Reshape that made a map's pixels one axis: the operator takes maps as they are."""
+    flat = produced_by(place.value, "Reshape")
+    if flat is None or flat.inputs[0] is None or only_reader(flat.outputs[0]) is None:
+        return place
+    whole, rows = _dims(flat.inputs[0]), _dims(flat.outputs[0])
+    same = len(whole) == 4 and len(rows) == 3 and whole[1] == rows[1] and isinstance(whole[1], int)
+    return _Place(value=flat.inputs[0], nodes=(flat, *place.nodes)) if same else place
 
 
 def _shaped(place: _Place) -> _Place:

@@ -31,7 +31,7 @@ struct ChannelNormOp {
     const int64_t items = kernels()->channel_norm_items(norm);
     if (items == 0) return;
     const double elements = static_cast<double>(norm.batch * norm.channels) * static_cast<double>(norm.pixels);
-    parallel_for(context, items, elements / static_cast<double>(items), &norm, [](void* user, size_t item) {
+    parallel_for(context, items, elements, &norm, [](void* user, size_t item) {
       kernels()->channel_norm(*static_cast<const ChannelNorm*>(user), static_cast<int64_t>(item));
     });
   }

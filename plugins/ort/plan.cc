@@ -2,6 +2,25 @@
 
 namespace edgevision {
 
+namespace {
+
+// One flag per group, or a single 0 for all of them, as a bit each.
+uint64_t reverse_bits(const Checker& check, const int64_t* reverse, size_t count, int64_t groups) {
+  const bool is_default = count == 0 || (count == 1 && reverse[0] == 0);
+  if (!is_default && static_cast<int64_t>(count) != groups)
+    check.fail("reverse", "has " + std::to_string(count) + " flags for " + std::to_string(groups) +
+                              " groups; give one per group");
+  if (!is_default && groups > 64) check.fail("reverse", "is supported for at most 64 groups");
+  uint64_t bits = 0;
+  for (size_t k = 0; k < count; ++k) {
+    if (reverse[k] != 0 && reverse[k] != 1) check.fail("reverse", "may only hold 0 and 1");
+    if (reverse[k]) bits |= uint64_t{1} << k;
+  }
+  return bits;
+}
+
+}  // namespace
+
 Scan plan_scan(const ScanShapes& s, const int64_t* reverse, size_t reverse_count, bool softplus) {
   const Checker check("EvSelectiveScan");
   check.rank("delta", s.delta, 3, "[batch, groups * channels, length]");
@@ -30,15 +49,7 @@ Scan plan_scan(const ScanShapes& s, const int64_t* reverse, size_t reverse_count
   if (s.z.present) check.dims("z", s.z, s.delta, "[batch, groups * channels, length]");
 
   scan.softplus = softplus;
-  const bool default_reverse = reverse_count == 0 || (reverse_count == 1 && reverse[0] == 0);
-  if (!default_reverse && static_cast<int64_t>(reverse_count) != scan.groups)
-    check.fail("reverse", "has " + std::to_string(reverse_count) + " flags for " + std::to_string(scan.groups) +
-                              " groups; give one per group");
-  if (!default_reverse && scan.groups > 64) check.fail("reverse", "is supported for at most 64 groups");
-  for (size_t k = 0; k < reverse_count; ++k) {
-    if (reverse[k] != 0 && reverse[k] != 1) check.fail("reverse", "may only hold 0 and 1");
-    if (reverse[k]) scan.reverse |= uint64_t{1} << k;
-  }
+  scan.reverse = reverse_bits(check, reverse, reverse_count, scan.groups);
   return scan;
 }
 
@@ -137,6 +148,64 @@ ChannelNorm plan_channel_norm(const Shape& x, const Shape& weight, const Shape& 
                           to_string(x));
   }
   return n;
+}
+
+ProjectedScan plan_projected_scan(const ProjectedScanShapes& s, const int64_t* reverse, size_t reverse_count,
+                                  bool silu) {
+  const Checker check("EvProjectedScan");
+  check.size("x", s.x);
+  if (s.x.rank < 3) check.fail("x", "has shape " + to_string(s.x) + "; it must be [batch, channels, pixels...]");
+  check.rank("steps", s.steps, 2, "[groups * channels, rank]");
+  ProjectedScan scan{};
+  scan.silu = silu;
+  scan.batch = s.x[0];
+  scan.channels = s.x[1];
+  scan.length = pixels_of(s.x);
+  scan.rank = s.steps[1];
+  const int64_t rows = s.steps[0];
+  if (scan.channels < 1 || rows < scan.channels || rows % scan.channels != 0)
+    check.fail("steps", "has " + std::to_string(rows) + " rows, no multiple of the " + std::to_string(scan.channels) +
+                            " channels of 'x'");
+  scan.groups = rows / scan.channels;
+  if (scan.rank > ProjectedScan::kMostRank)
+    check.fail("steps", "has rank " + std::to_string(scan.rank) + "; it may be at most " +
+                            std::to_string(ProjectedScan::kMostRank));
+  check.dims("A", s.A, {rows, 1}, "[groups * channels, 1]");
+  check.dims("D", s.D, {rows}, "[groups * channels]");
+  check.dims("delta_bias", s.delta_bias, {rows}, "[groups * channels]");
+  check.dims("projection", s.projection, {scan.rows(), scan.channels}, "[groups * (rank + 2), channels]");
+  check.size("coefficients", {scan.batch, scan.rows(), scan.length});
+  scan.reverse = reverse_bits(check, reverse, reverse_count, scan.groups);
+  return scan;
+}
+
+WaveletConv plan_wavelet_conv(const WaveletConvShapes& s, bool relu) {
+  const Checker check("EvWaveletConv");
+  check.rank("x", s.x, 4, "[batch, channels, height, width]");
+  check.rank("weight", s.weight, 4, "[4 * channels, 1, taps, taps]");
+  WaveletConv w{};
+  w.relu = relu;
+  w.batch = s.x[0];
+  w.channels = s.x[1];
+  w.height = s.x[2];
+  w.width = s.x[3];
+  if (w.height == 0 || w.width == 0) check.fail("x", "has an empty image: " + to_string(s.x));
+  w.rows = (w.height + 1) / 2;
+  w.columns = (w.width + 1) / 2;
+  w.taps = s.weight[2];
+  const int64_t bands = 4 * w.channels;
+  if (w.taps % 2 != 1 || w.taps * w.taps > WaveletConv::kMostTaps)
+    check.fail("weight", "has " + std::to_string(w.taps) + " taps; their number must be odd and at most 7");
+  check.dims("weight", s.weight, {bands, 1, w.taps, w.taps}, "[4 * channels, 1, taps, taps]");
+  check.dims("forward", s.forward, {bands, 1, 2, 2}, "[4 * channels, 1, 2, 2]");
+  check.dims("inverse", s.inverse, {bands, 1, 2, 2}, "[4 * channels, 1, 2, 2]");
+  if (s.bias.present) check.dims("bias", s.bias, {bands}, "[4 * channels]");
+  if (s.residual.present) check.dims("residual", s.residual, s.x, "[batch, channels, height, width]");
+  if (w.width > WaveletConv::kWidest ||
+      4 * w.rows * WaveletConv::stride(w.columns, w.taps) > WaveletConv::kMostPixels)
+    check.fail("x", "has an image of " + std::to_string(w.height) + " by " + std::to_string(w.width) +
+                        ", too large for this kernel");
+  return w;
 }
 
 }  // namespace edgevision

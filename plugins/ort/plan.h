@@ -22,4 +22,17 @@ Wavelet plan_idwt(const Shape& x, const Shape& filters, Mode mode, int64_t crop_
 // Pointers and epsilon are left null; `out` is the shape of the result: that of z where it is given.
 ChannelNorm plan_channel_norm(const Shape& x, const Shape& weight, const Shape& bias, const Shape& z, Shape& out);
 
+struct ProjectedScanShapes {
+  Shape x, projection, steps, A, D, delta_bias;
+};
+// Pointers are left null; y has the shape of x.
+ProjectedScan plan_projected_scan(const ProjectedScanShapes& shapes, const int64_t* reverse, size_t reverse_count,
+                                  bool silu);
+
+struct WaveletConvShapes {
+  Shape x, forward, inverse, weight, bias, residual;
+};
+// Pointers are left null; y has the shape of x.
+WaveletConv plan_wavelet_conv(const WaveletConvShapes& shapes, bool relu);
+
 }  // namespace edgevision

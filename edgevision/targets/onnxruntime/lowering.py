@@ -16,6 +16,8 @@ from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.passes.conv_of_concat import conv_of_concat
 from edgevision.passes.depthwise_blocks import depthwise_blocks
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
+from edgevision.passes.fuse_projected_scan import fuse_projected_scan
+from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.graph_pass import PassResult
 from edgevision.passes.mean_as_pool import mean_as_pool
 from edgevision.passes.pad_channels import pad_channels
@@ -25,10 +27,14 @@ from edgevision.passes.sum_of_groups import sum_of_groups
 
 __all__ = ["lower"]
 
-#: Put fused operators in, whose kernels are in our library; their bodies gain nothing.
-_FUSED: tuple[Callable[[ir.Model], PassResult], ...] = (fuse_channel_norm,)
+_Step = Callable[[ir.Model], PassResult]
+
+#: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. The last one looks for
+#: the Relu that `conv_of_concat` leaves behind.
+_FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm)
+_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
-_STANDARD: tuple[Callable[[ir.Model], PassResult], ...] = (
+_STANDARD: tuple[_Step, ...] = (
     split_as_slices,
     depthwise_blocks,
     conv_of_concat,
@@ -47,10 +53,10 @@ def lower(model: ir.Model, *, kernels: bool) -> Mapping[str, int]:
         kernels: whether our kernel library will be loaded.
     """
     fuse = kernels and model.opset_imports.get("", 0) >= OPSET
-    results = [step(model) for step in ((*_FUSED, *_STANDARD) if fuse else _STANDARD)]
+    steps = (*_FUSED_FIRST, *_STANDARD, *_FUSED_LAST) if fuse else _STANDARD
     counts: dict[str, int] = {}
-    for application in (one for result in results for one in result.applied):
+    for application in (one for step in steps for one in step(model).applied):
         counts[application.equation] = counts.get(application.equation, 0) + 1
-    if "fuse_channel_norm" in counts:
+    if counts.keys() & {step.__name__ for step in (*_FUSED_FIRST, *_FUSED_LAST)}:
         attach_bodies(model)
     return counts

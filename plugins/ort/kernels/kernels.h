@@ -49,6 +49,42 @@ struct ChannelNorm {
   float epsilon;
 };
 
+// The scan of a vision block, one state a channel, from its input to the sum over groups:
+//   u = silu(x);  (dt_k, B_k, C_k) = projection u;  delta_k = steps_k dt_k;  y = sum_k scan_k(u, delta_k, A_k, B_k, C_k, D_k)
+struct ProjectedScan {
+  static constexpr int64_t kMostRank = 128;
+  const float* x;           // [batch, channels, length]
+  const float* projection;  // [groups * (rank + 2), channels]: dt of every group, then B of every group, then C
+  const float* steps;       // [groups * channels, rank]
+  const float* A;           // [groups * channels]
+  const float* D;           // [groups * channels]
+  const float* delta_bias;  // [groups * channels]
+  float* coefficients;      // [batch, groups * (rank + 2), length], scratch
+  float* sum;               // scratch, as many floats as `projected_scan_sum` says
+  float* y;                 // [batch, channels, length]
+  int64_t batch, groups, channels, rank, length;
+  uint64_t reverse;
+  bool silu;
+  int64_t rows() const { return groups * (rank + 2); }
+};
+
+// A depthwise convolution (odd taps, zeros outside) between a wavelet transform of two taps and its inverse:
+//   y = relu?(residual + IDWT(bias + weight * DWT(x))), odd sizes padded right and bottom and cropped again.
+struct WaveletConv {
+  static constexpr int64_t kMostPixels = 2048, kMostTaps = 49, kWidest = 64;
+  const float* x;         // [batch, channels, height, width]
+  const float* forward;   // [4 * channels, 2, 2]
+  const float* inverse;   // [4 * channels, 2, 2]
+  const float* weight;    // [4 * channels, taps, taps]
+  const float* bias;      // [4 * channels] or null
+  const float* residual;  // [batch, channels, height, width] or null
+  float* y;               // [batch, channels, height, width]
+  int64_t batch, channels, height, width, rows, columns, taps;  // rows, columns: of a band
+  bool relu;
+  // Pixels from one row of a band to the next: half a filter on both sides, and room to compute four at a time.
+  static constexpr int64_t stride(int64_t columns, int64_t taps) { return (columns + 3) / 4 * 4 + taps - 1; }
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -60,6 +96,15 @@ struct Kernels {
   // A work item is some pixels of one batch entry.
   int64_t (*channel_norm_items)(const ChannelNorm&);
   void (*channel_norm)(const ChannelNorm&, int64_t item);
+  // First `project` over some pixels each, then `projected_scan` over some channels each.
+  int64_t (*projected_scan_columns)(const ProjectedScan&);
+  void (*project)(const ProjectedScan&, int64_t column);
+  int64_t (*projected_scan_items)(const ProjectedScan&);
+  void (*projected_scan)(const ProjectedScan&, int64_t item);
+  int64_t (*projected_scan_sum)(const ProjectedScan&);
+  // A work item is some channels of one batch entry.
+  int64_t (*wavelet_conv_items)(const WaveletConv&);
+  void (*wavelet_conv)(const WaveletConv&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

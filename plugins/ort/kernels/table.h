@@ -2,8 +2,10 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "projected_scan.h"
 #include "selective_scan.h"
 #include "wavelet_block.h"
+#include "wavelet_conv.h"
 
 namespace edgevision {
 
@@ -27,9 +29,24 @@ struct Table {
     for (int64_t i = 0; i < count; i += V::kLanes)
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
+  using Projected = ProjectedScanKernel<V>;
   static constexpr Kernels make(const char* name) {
-    return {name, &ScanKernel<V>::items, &ScanKernel<V>::run, &wavelet_items, &wavelet,
-            &ChannelNormKernel<V>::items, &ChannelNormKernel<V>::run, &exp, &softplus};
+    return {name,
+            &ScanKernel<V>::items,
+            &ScanKernel<V>::run,
+            &wavelet_items,
+            &wavelet,
+            &ChannelNormKernel<V>::items,
+            &ChannelNormKernel<V>::run,
+            &Projected::project_items,
+            &Projected::project,
+            &Projected::scan_items,
+            &Projected::scan,
+            &Projected::sum_size,
+            &WaveletConvKernel<V>::items,
+            &WaveletConvKernel<V>::run,
+            &exp,
+            &softplus};
   }
 };
 
