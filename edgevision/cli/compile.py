@@ -38,7 +38,10 @@ def compile_file(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Compile an ONNX file for a target, without merging anything in it."""
+    """Compile an ONNX file for a target as it is.
+
+    Nothing in it is merged; the artifact is held against the file.
+    """
     from edgevision.cli.console import print_json, progress, warn
     from edgevision.cli.show import show_export
     from edgevision.errors import UsageError

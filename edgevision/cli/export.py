@@ -58,7 +58,10 @@ def export(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Turn a model into an artifact for a target: captured, merged, compiled, proven equal."""
+    """Turn a model into a verified artifact for a target.
+
+    Captured, merged, compiled, proven equal at every stage, and written as a bundle.
+    """
     from edgevision.cli.console import print_json, progress, warn
     from edgevision.cli.show import show_export
     from edgevision.manifest import as_json

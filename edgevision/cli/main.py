@@ -44,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich costs as much time as everything else that `--help` does
     help="Vision models re-parameterized, quantized, proven equal and measured on the device they will run on.",
 )
 _COMMANDS = (

@@ -27,7 +27,10 @@ def profile(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Measure latency: warm-up until stable, timed runs, percentiles, and whether the trace is stable."""
+    """Measure latency, and say whether it may be believed.
+
+    Warm-up until stable, timed runs, percentiles, an interval on the median, and the state of the machine.
+    """
     from edgevision.cli.console import print_json, progress
     from edgevision.cli.watch import RunningMedian
     from edgevision.devices.local import ProfileOptions

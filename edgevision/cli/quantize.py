@@ -43,7 +43,10 @@ def quantize(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Quantize a model to INT8: calibrated, placed where the runtime gains, compared with float."""
+    """Quantize a model to INT8.
+
+    Calibrated, placed where the runtime gains, compared with float.
+    """
     from edgevision.cli.console import print_json, print_table, progress, warn
     from edgevision.cli.show import show_export
     from edgevision.manifest import as_json

@@ -26,7 +26,10 @@ def regress(
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here")] = None,
     json: Json = False,
 ) -> None:
-    """Compare bundles on labelled data, in pairs, with each other and with a committed baseline."""
+    """Compare bundles on labelled data, and with a baseline.
+
+    In pairs, with each other and with what was committed.
+    """
     from edgevision.cli.console import print_json, print_table, warn
     from edgevision.errors import GateError, UsageError
     from edgevision.quantize.baseline import read_baseline, write_baseline

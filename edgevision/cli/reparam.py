@@ -23,7 +23,10 @@ def reparam(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Merge parallel branches, norms and scales; --out deploy.pth or deploy.onnx keeps the result."""
+    """Merge a model's parallel branches, norms and scales.
+
+    --out deploy.pth or deploy.onnx keeps the result.
+    """
     from edgevision.cli.console import print_json, progress, warn
     from edgevision.cli.show_reparam import show_reparam
     from edgevision.deploy import MergeOptions, merge_model

@@ -16,7 +16,10 @@ def report(
     markdown: Annotated[Path | None, typer.Option("--markdown", help="The tables as Markdown; - is stdout")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="One row per measurement; - is stdout")] = None,
 ) -> None:
-    """Show measurements and proofs: distributions, devices compared, ops, merges, environment."""
+    """Show measurements and proofs side by side.
+
+    Distributions, devices compared, operators, merges, environment.
+    """
     from edgevision.errors import UsageError
     from edgevision.report.csv_rows import to_csv
     from edgevision.report.html import to_html

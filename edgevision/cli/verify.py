@@ -10,7 +10,10 @@ __all__ = ["register"]
 
 
 def verify(bundle: BundleArg, json: Json = False) -> None:
-    """Check a bundle's files and run its artifact against the sample it carries and its own portable graph."""
+    """Check a bundle again, on this machine.
+
+    Every file's hash, then the artifact against the sample it carries and against its own portable graph.
+    """
     from edgevision.check_bundle import check_bundle
     from edgevision.cli.console import print_facts, print_json
     from edgevision.manifest import as_json
