@@ -38,7 +38,8 @@ def unpack(data: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
     """`count` unsigned elements of `bits` bits each, packed from the low bits up."""
     stream = np.unpackbits(data, bitorder="little")[: count * bits].reshape(count, bits)
     weights = (1 << np.arange(bits)).astype(np.uint8)
-    return (stream * weights).sum(axis=1, dtype=np.uint8)
+    elements: NDArray[np.uint8] = (stream * weights).sum(axis=1, dtype=np.uint8)
+    return elements
 
 
 class WeightFile:

@@ -98,7 +98,7 @@ def open_package(path: Path) -> Program:
     model_file = _model_file(path)
     with quiet():
         from coremltools.proto import Model_pb2
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     specification = Model_pb2.Model()
     try:
@@ -122,7 +122,7 @@ def _model_file(path: Path) -> Path:
         relative = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
     except (ValueError, KeyError, TypeError) as error:
         raise TargetError(str(manifest), "the manifest is damaged", "export the package again") from error
-    model_file = (path / "Data" / relative).resolve()
+    model_file: Path = (path / "Data" / str(relative)).resolve()
     if not model_file.is_relative_to(path.resolve()) or not model_file.is_file():
         raise TargetError(str(path), f"its model {relative!r} is missing", "export the package again")
     return model_file
