@@ -21,7 +21,7 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
     x, forward, inverse, weight = (np.asarray(t, np.float64) for t in inputs[:4])
     bias, residual = (*inputs[4:], None, None)[:2]
     (bands,) = dwt([x, forward], {"mode": "zero"})
-    batch, channels, _, rows, columns = bands.shape
+    _, channels, _, rows, columns = bands.shape
     k = weight.shape[-1]
     around = ((0, 0), (0, 0), (0, 0), (k // 2, k // 2), (k // 2, k // 2))
     wide = np.pad(bands, around)
