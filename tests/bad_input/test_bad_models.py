@@ -108,7 +108,7 @@ def test_target_whose_package_is_missing(edgevision: Command, tmp_path: Path, mo
 
 
 def test_onnxruntime_missing(edgevision: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevision.targets.onnxruntime.find_spec", lambda _name: None)
+    monkeypatch.setattr("edgevision.targets.onnxruntime.target.find_spec", lambda _name: None)
     ended = edgevision("export", "--model", "tiny:classifier", "--target", "ort", "--json")
     assert ended.code == 5
     assert "pip install onnxruntime" in ended.error["mend"]
