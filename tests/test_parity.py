@@ -88,12 +88,15 @@ def error(model: Path, target: OnnxRuntime, images: Array, expected: Array, batc
 def test_kernels_agree_with_torch(case: Case) -> None:
     if native.why_not() is not None:
         pytest.skip(f"no kernels: {native.why_not()}")
-    assert error(case.bundle / "model.onnx", OnnxRuntime(), case.images, case.expected, (1, 3)) <= TOLERANCE
+    artifact = case.bundle / str(case.manifest.artifact["path"])
+    assert error(artifact, OnnxRuntime(), case.images, case.expected, (1, 3)) <= TOLERANCE
 
 
-def test_bodies_agree_with_torch(case: Case) -> None:
+@pytest.mark.parametrize("form", ["portable graph", "artifact"])
+def test_bodies_agree_with_torch(case: Case, form: str) -> None:
+    path = case.manifest.graph.path if form == "portable graph" else str(case.manifest.artifact["path"])
     target = OnnxRuntime(plugins=False)
-    assert error(case.bundle / "model.onnx", target, case.images, case.expected, (1, 3)) <= TOLERANCE
+    assert error(case.bundle / path, target, case.images, case.expected, (1, 3)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("removed", NODES)

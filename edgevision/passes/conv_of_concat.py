@@ -49,7 +49,8 @@ def _equation(node: ir.Node) -> Rewrite | None:
 def _sum(
     conv: Convolution, parts: list[ir.Value], rectify: bool, old: tuple[ir.Node, ...], residual: ir.Value | None
 ) -> Rewrite:
-    widths = [value.shape.numpy()[1] for value in parts if value.shape is not None]
+    dims = [value.shape[1] for value in parts if value.shape is not None]  # the batch may be open
+    widths = [dim for dim in dims if isinstance(dim, int)]
     columns = np.split(conv.weight, np.cumsum(widths)[:-1], axis=1)
     shape = conv.node.outputs[0].shape
     total: ir.Value | Step | None = residual

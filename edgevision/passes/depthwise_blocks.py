@@ -92,7 +92,8 @@ def _widen(conv: Convolution, concat: ir.Node, relu: ir.Node, place: int, branch
     for node in branch.nodes[1:]:
         step = _step(node, step, ahead, passed)
     joined: list[ir.Value | Step] = [v for v in before if v is not None]
-    column = sum(v.shape.numpy()[1] for v in before if v is not None and v.shape is not None)
+    widths = [v.shape[1] for v in before if v is not None and v.shape is not None]  # the batch may be open
+    column = sum(width for width in widths if isinstance(width, int))
     joined += [step, *(v for v in after if v is not None)]
     whole = Step(op_type="Concat", inputs=tuple(joined), attributes={"axis": 1}, shape=_wider(concat, ahead))
     rectified = Step(op_type="Relu", inputs=(whole,), shape=_wider(relu, ahead))

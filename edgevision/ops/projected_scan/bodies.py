@@ -14,9 +14,11 @@ __all__ = ["BODIES"]
 
 
 def _written_out(signature: Signature) -> ir.Function:
-    x_dims, steps_dims = signature.shapes[0], signature.shapes[2]
-    C, KC, R = (_known(dims, axis) for dims, axis in ((x_dims, 1), (steps_dims, 0), (steps_dims, 1)))
-    batch, _, *pixels = x_dims or ()
+    x_dims, steps_dims = signature.shapes[0] or (), signature.shapes[2] or ()
+    batch, C, *pixels = (*x_dims, None, None)[: max(2, len(x_dims))]
+    KC, R = (*steps_dims, None, None)[:2]
+    if C is None or KC is None or R is None:
+        raise GraphError(NAME, "its channels must be known", "infer shapes")
     K, length = KC // C, _product(pixels)
     scan = SCANS["canonical"](_scan_signature(signature, batch, C, K, length))
     r = Recorder(signature.element_type, prefix="p")
@@ -32,15 +34,8 @@ def _written_out(signature: Signature) -> ir.Function:
     y = _call(r, scan, [u, delta, A, B, Cs, D, bias])
     total = r.op("ReduceSum", r.reshape(y, 0, K, C, -1), r.ints(1), keepdims=0)
     y = r.op("Reshape", total, r.op("Shape", x))
-    overload = f"{scan.overload}_r{R}_x{2 + len(pixels)}{'_silu' if silu else ''}"
+    overload = f"{scan.overload}_r{R}_x{len(x_dims)}{'_silu' if silu else ''}"
     return function(NAME, overload, inputs, y, ATTRIBUTES, r)
-
-
-def _known(dims: tuple[int | None, ...] | None, axis: int) -> int:
-    size = dims[axis] if dims else None
-    if size is None:
-        raise GraphError(NAME, "its channels must be known", "infer shapes")
-    return size
 
 
 def _product(dims: list[int | None]) -> int | None:

@@ -32,8 +32,7 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
             mixed += taps[..., m, n, None, None] * wide[..., m : m + rows, n : n + columns]
     if bias is not None:
         mixed += np.asarray(bias, np.float64).reshape(1, channels, 4, 1, 1)
-    crop = (x.shape[2] % 2, x.shape[3] % 2)
-    y = np.asarray(idwt([mixed, inverse], {"mode": "zero", "crop": crop})[0], np.float64)
+    y = np.asarray(idwt([mixed, inverse], {"mode": "zero", "crop": (x.shape[2] % 2, x.shape[3] % 2)})[0], np.float64)
     if residual is not None:
         y = y + np.asarray(residual, np.float64)
     return [np.maximum(y, 0.0) if attributes.get("relu") else y]
