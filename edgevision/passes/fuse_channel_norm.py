@@ -39,15 +39,14 @@ def _equation(norm: ir.Node) -> Rewrite | None:
     if norm.op_type != "LayerNormalization" or not is_standard(norm) or before is None or len(norm.inputs) < 3:
         return None
     turn = only_reader(norm.outputs[0])
-    if norm.attributes.get_int("axis", -1) not in (-1, 2) or _turned(turn) is None or turn is None:
+    if norm.attributes.get_int("axis", -1) not in (-1, 2) or turn is None or not _turns(turn):
         return None
-    source = _unrolled(_summed(before))
-    after = _shaped(_Place(value=turn.outputs[0], nodes=(turn,)))
-    gate = _gate(after)
-    old = (*source.nodes, norm, *after.nodes) if gate is None else (*source.nodes, norm, *after.nodes, gate[1])
+    source, after = _summed(before), _Place(value=turn.outputs[0], nodes=(turn,))
+    gate = _gate(_shaped(after))
+    if gate is not None:  # without one the operator keeps x's pixels as they are
+        source, after = _unrolled(source), _shaped(after)
+    old = (*source.nodes, norm, *after.nodes, *(() if gate is None else (gate[1],)))
     result = old[-1].outputs[0]
-    if gate is None and _dims(result)[2:] != _dims(source.value)[2:]:
-        return None  # without a gate the operator keeps x's pixels as they are
     weight, bias = norm.inputs[1:3]
     operands = [source.value, weight, bias] + ([] if gate is None else [gate[0]])
     new = Step(
@@ -61,12 +60,15 @@ def _equation(norm: ir.Node) -> Rewrite | None:
 
 
 def _turned(node: ir.Node | None) -> _Place | None:
-    """A Transpose between [Bt, C, L] and [Bt, L, C] that has one reader."""
-    if node is None or node.op_type != "Transpose" or node.inputs[0] is None:
-        return None
-    if tuple(node.attributes.get_ints("perm", [])) != (0, 2, 1) or only_reader(node.outputs[0]) is None:
+    """A Transpose of [Bt, C, L] that has one reader."""
+    if node is None or not _turns(node) or node.inputs[0] is None or only_reader(node.outputs[0]) is None:
         return None
     return _Place(value=node.inputs[0], nodes=(node,))
+
+
+def _turns(node: ir.Node) -> bool:
+    """Whether it is a Transpose between [Bt, C, L] and [Bt, L, C]."""
+    return node.op_type == "Transpose" and tuple(node.attributes.get_ints("perm", [])) == (0, 2, 1)
 
 
 def _summed(place: _Place) -> _Place:

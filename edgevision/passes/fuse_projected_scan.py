@@ -113,7 +113,7 @@ def _total(scan: ir.Node) -> tuple[ir.Node, ir.Node] | None:
     """The Reshape and ReduceSum that add the groups up."""
     split = only_reader(scan.outputs[0])
     total = None if split is None or split.op_type != "Reshape" else only_reader(split.outputs[0])
-    if split is None or total is None or total.op_type != "ReduceSum" or total.attributes.get_int("keepdims", 1):
+    if split is None or total is None or total.op_type != "ReduceSum" or total.attributes.get_int("keepdims", True):
         return None
     grouped, flat = split.outputs[0].shape, scan.outputs[0].shape
     axes = ir.convenience.get_const_tensor(total.inputs[1]) if len(total.inputs) > 1 and total.inputs[1] else None

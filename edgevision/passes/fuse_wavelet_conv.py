@@ -83,7 +83,7 @@ def _fits(shape: ir.Shape, conv: Convolution, forward: ir.Value | None, inverse:
     if not isinstance(height, int) or not isinstance(width, int) or width > _WIDEST:
         return False
     rows, columns = -(-height // 2), -(-width // 2)
-    return 4 * rows * (-(-columns // 4) * 4 + taps - 1) <= _MOST_PIXELS
+    return bool(4 * rows * (-(-columns // 4) * 4 + taps - 1) <= _MOST_PIXELS)
 
 
 def _added(y: ir.Value) -> tuple[ir.Value | None, tuple[ir.Node, ...]]:

@@ -19,6 +19,9 @@ INPUTS = {
     "EvSelectiveScan": ("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
     "EvDWT": ("x", "filters"),
     "EvIDWT": ("x", "filters"),
+    "EvChannelNorm": ("x", "weight", "bias", "z"),
+    "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
+    "EvWaveletConv": ("x", "forward", "inverse", "weight", "bias", "residual"),
 }
 
 

@@ -31,6 +31,25 @@ def scan_inputs(Bt: int = 1, K: int = 2, Dg: int = 3, N: int = 2, L: int = 5) ->
     return inputs
 
 
+def fused_inputs(op: str) -> list[Array]:
+    """Two groups of three channels, rank two; maps of four by four."""
+    K, C, R = 2, 3, 2
+    maps, bands = (1, C, 4, 4), (4 * C, 1, 2, 2)
+    sizes: dict[str, Sequence[tuple[int, ...]]] = {
+        "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
+        "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
+        "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),
+    }
+    return [floats(*size) for size in sizes[op]]
+
+
+def inputs_of(op: str) -> list[Array]:
+    """Small tensors that `op` takes."""
+    if op == "EvSelectiveScan":
+        return scan_inputs()
+    return [floats(1, 3, 4, 4), floats(4, 1, 2, 2)] if op in ("EvDWT", "EvIDWT") else fused_inputs(op)
+
+
 def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
     with pytest.raises(Exception, match=op) as caught:
         run(op, inputs, attributes)
@@ -77,7 +96,7 @@ def test_wavelets_say_what_does_not_fit() -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32])
 @pytest.mark.parametrize("op", INPUTS)
 def test_only_float32_is_taken(op: str, dtype: type[np.generic]) -> None:
-    inputs = scan_inputs() if op == "EvSelectiveScan" else [floats(1, 3, 4, 4), floats(4, 1, 2, 2)]
+    inputs = inputs_of(op)
     with pytest.raises(Exception, match=rf"Type Error: Type 'tensor\(.*' of input parameter .* of operator \({op}\)"):
         run(op, [t.astype(dtype) for t in inputs], {})
 
@@ -143,3 +162,36 @@ def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytes
     missing = native.why_not()
     assert missing is not None
     assert "EDGEVISION_SIMD is 'mmx'" in missing.reason
+
+
+FUSED = [
+    (op, index) for op in ("EvChannelNorm", "EvProjectedScan", "EvWaveletConv") for index in range(len(INPUTS[op]))
+]
+
+
+@pytest.mark.parametrize(("op", "index"), FUSED)
+def test_a_fused_input_that_does_not_fit_is_refused(op: str, index: int) -> None:
+    """A tensor one channel or one row longer than the others say; the message names a tensor and both shapes."""
+    inputs = fused_inputs(op)
+    assert np.isfinite(run(op, inputs, {})).all()
+    axis = 1 if inputs[index].shape[0] == 1 else 0
+    inputs[index] = np.concatenate([inputs[index], inputs[index].take([0], axis)], axis)
+    message = refusal(op, inputs)
+    assert "has " in message
+    assert any(f"'{name}'" in message for name in INPUTS[op])
+
+
+def test_what_the_fused_kernels_cannot_hold_is_refused() -> None:
+    inputs = fused_inputs("EvWaveletConv")
+    assert "must be odd and at most 7" in refusal("EvWaveletConv", [*inputs[:3], floats(12, 1, 9, 9)])
+    wide = [floats(1, 3, 4, 80), *inputs[1:4]]
+    assert "too large for this kernel" in refusal("EvWaveletConv", wide)
+    steep = [floats(1, 3, 4, 4), floats(131, 3), floats(3, 129), floats(3, 1), floats(3), floats(3)]
+    assert "may be at most 128" in refusal("EvProjectedScan", steep)
+
+
+@pytest.mark.parametrize("op", ["EvChannelNorm", "EvProjectedScan", "EvWaveletConv"])
+def test_an_empty_batch_gives_an_empty_result(op: str) -> None:
+    inputs = fused_inputs(op)
+    empty = [t[:0] if t.shape[0] == 1 else t for t in inputs]
+    assert run(op, empty, {}).shape[0] == 0

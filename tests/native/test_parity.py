@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from scan_cases import VARIANTS, Inputs, inputs_of, reference, sequential, tolerance
 
 from edgevision import native
+from edgevision.ops.channel_norm import OPERATOR as NORM
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
-from edgevision.ops.operator import AttributeValue
+from edgevision.ops.operator import AttributeValue, Operator
+from edgevision.ops.projected_scan import OPERATOR as PROJECTED
+from edgevision.ops.wavelet_conv import OPERATOR as WAVELET_CONV
 from edgevision.proof import difference
 
 # Channels of a group, states, length, batch: lone and partial vectors, partial tiles, several tiles, many states.
@@ -78,9 +81,39 @@ def _wavelets() -> dict[str, Case]:
     return found
 
 
+def _fused() -> dict[str, Case]:
+    """The operators that passes make: lone, partial and several vectors of channels and of pixels."""
+    rng = np.random.default_rng(5)
+
+    def random(*sizes: tuple[int, ...]) -> list[NDArray[np.float32]]:
+        return [rng.standard_normal(size).astype(np.float32) for size in sizes]
+
+    found = {}
+    for Bt, C, H, W in ((1, 1, 1, 1), (2, 17, 3, 3), (1, 40, 12, 12), (2, 70, 7, 5), (1, 33, 16, 17)):
+        for K, gated in product((1, 3), (False, True)):
+            inputs: Inputs = [*random((Bt, K * C, H * W), (C,), (C,)), *(random((Bt, C, H, W)) if gated else [])]
+            given: dict[str, AttributeValue] = {"epsilon": 1e-3}
+            found[f"norm-{C}-{H}-{K}-{gated}"] = _case(NORM, inputs, given)
+        for R, reverse in ((1, (1,)), (7, (0, 1)), (20, (1, 0, 1))):
+            K = len(reverse)
+            inputs = random((Bt, C, H, W), (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,))
+            inputs[1], inputs[2], inputs[3] = inputs[1] * C**-0.5, inputs[2] * R**-0.5, -np.exp(0.5 * inputs[3])
+            given = {"reverse": reverse, "silu": K % 2}
+            found[f"projected-{C}-{H}-{R}"] = _case(PROJECTED, inputs, given)
+        for k, rest in ((1, 0), (3, 1), (5, 2), (7, 2)):
+            sizes = ((Bt, C, H, W), (4 * C, 1, 2, 2), (4 * C, 1, 2, 2), (4 * C, 1, k, k), (4 * C,), (Bt, C, H, W))
+            found[f"wavelet-conv-{C}-{H}-{k}"] = _case(WAVELET_CONV, random(*sizes)[: 4 + rest], {"relu": k % 3})
+    return found
+
+
+def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeValue]) -> Case:
+    wanted = np.asarray(operator.reference(inputs, operator.attribute_values(attributes))[0], np.float64)
+    return Case(op=operator.name, inputs=inputs, attributes=attributes, wanted=wanted, tolerance=2e-5)
+
+
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets()}
+    return {**_scans(), **_wavelets(), **_fused()}
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ __all__ = ["BODIES"]
 
 
 def _written_out(signature: Signature) -> ir.Function:
-    x_dims, steps_dims = signature.shapes[0], signature.shapes[2]
-    if x_dims is None or steps_dims is None or x_dims[1] is None or steps_dims[0] is None or steps_dims[1] is None:
+    x_dims, steps_dims = signature.shapes[0] or (), signature.shapes[2] or ()
+    batch, C, *pixels = (*x_dims, None, None)[: max(2, len(x_dims))]
+    KC, R = (*steps_dims, None, None)[:2]
+    if C is None or KC is None or R is None:
         raise GraphError(NAME, "its channels must be known", "infer shapes")
-    (batch, C, *pixels), (KC, R) = x_dims, steps_dims
     K, length = KC // C, _product(pixels)
     scan = SCANS["canonical"](_scan_signature(signature, batch, C, K, length))
     r = Recorder(signature.element_type, prefix="p")

@@ -20,8 +20,8 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
     """Transform, convolve each band, transform back, add."""
     x, forward, inverse, weight = (np.asarray(t, np.float64) for t in inputs[:4])
     bias, residual = (*inputs[4:], None, None)[:2]
-    (bands,) = dwt([x, forward], {"mode": "zero"})
-    batch, channels, _, rows, columns = bands.shape
+    bands = np.asarray(dwt([x, forward], {"mode": "zero"})[0], np.float64)
+    _, channels, _, rows, columns = bands.shape
     k = weight.shape[-1]
     around = ((0, 0), (0, 0), (0, 0), (k // 2, k // 2), (k // 2, k // 2))
     wide = np.pad(bands, around)
@@ -32,9 +32,9 @@ def reference(inputs: Sequence[Array | None], attributes: Mapping[str, Attribute
             mixed += taps[..., m, n, None, None] * wide[..., m : m + rows, n : n + columns]
     if bias is not None:
         mixed += np.asarray(bias, np.float64).reshape(1, channels, 4, 1, 1)
-    (y,) = idwt([mixed, inverse], {"mode": "zero", "crop": (x.shape[2] % 2, x.shape[3] % 2)})
+    y = np.asarray(idwt([mixed, inverse], {"mode": "zero", "crop": (x.shape[2] % 2, x.shape[3] % 2)})[0], np.float64)
     if residual is not None:
-        y = y + residual
+        y = y + np.asarray(residual, np.float64)
     return [np.maximum(y, 0.0) if attributes.get("relu") else y]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision import __version__
+from edgevision.targets.coreml.this_machine import has_core_ml
 from edgevision.targets.target import Artifact
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ __all__ = ["build"]
 
 def build(target: CoreML, model: ir.Model, folder: Path) -> Artifact:
     """See `CoreML.build`."""
-    import sys
-
     from edgevision.targets.coreml.check import check_specification
     from edgevision.targets.coreml.compress import compress
     from edgevision.targets.coreml.image import Image
@@ -44,7 +43,7 @@ def build(target: CoreML, model: ir.Model, folder: Path) -> Artifact:
     check_specification(path, target.minimum_deployment_target)
     exact = not target.weights
     proofs = (prove(path, model, target.precision, image=image, exact=exact),) if target.prove else ()
-    return Artifact(path=path, runnable=sys.platform == "darwin", proofs=proofs, notes=_notes(target))
+    return Artifact(path=path, runnable=has_core_ml(), proofs=proofs, notes=_notes(target))
 
 
 def _metadata(target: CoreML, model: ir.Model, folder: Path) -> Mapping[str, str]:
@@ -64,10 +63,8 @@ def _metadata(target: CoreML, model: ir.Model, folder: Path) -> Mapping[str, str
 
 
 def _notes(target: CoreML) -> tuple[str, ...]:
-    import sys
-
     notes = []
-    if sys.platform != "darwin":
+    if not has_core_ml():
         notes.append("Core ML did not run here: the saved program was run by edgevision's reference evaluator.")
     if target.precision == "fp16":
         notes.append("Operations that overflow in fp16 stay in fp32 (docs/coreml.md lists them).")

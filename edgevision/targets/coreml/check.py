@@ -74,5 +74,5 @@ def first_release(kind: str) -> int | None:
     from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
     versions: dict[Any, Any] = SSAOpRegistry.core_ops.get(kind, {})
-    releases = [int(str(version).rpartition("iOS")[2]) for version in versions]
+    releases = [int(version.name.removeprefix("iOS")) for version in versions]
     return max(min(releases), 15) if releases else None

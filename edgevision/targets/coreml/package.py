@@ -16,6 +16,7 @@ from edgevision.targets.coreml.image import Image, normalize
 from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.coreml.precision import computes_in_fp16
 from edgevision.targets.coreml.quiet import quiet
+from edgevision.targets.coreml.static_shape import static_dims
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -106,17 +107,16 @@ def _passes() -> Any:
 
 def _image_input(model: ir.Model) -> tuple[str, list[int]]:
     value = model.graph.inputs[0]
-    dims = [] if value.shape is None else list(value.shape.dims)
+    dims = static_dims(value)
     if len(dims) != 4 or dims[:2] != [1, 3]:
         raise UsageError("image input", f"the first input has shape {dims}, not [1, 3, H, W]", "leave the image out")
-    return value.name or "", [dim for dim in dims if isinstance(dim, int)]
+    return value.name or "", dims
 
 
 def _tensor_input(value: ir.Value) -> Any:
     import coremltools as ct
 
-    dims = [] if value.shape is None else list(value.shape.numpy())
-    return ct.TensorType(name=mil_name(value.name or ""), shape=dims)
+    return ct.TensorType(name=mil_name(value.name or ""), shape=static_dims(value))
 
 
 def _check_labels(program: Any, labels: tuple[str, ...]) -> None:

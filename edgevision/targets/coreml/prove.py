@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from edgevision.errors import GraphError
 from edgevision.proof import Difference, difference, worst_difference
+from edgevision.stages.verify import TOLERANCES
 from edgevision.targets.coreml.image import Image, normalized
 from edgevision.targets.coreml.names import mil_name
-from edgevision.targets.target import Proof
+from edgevision.targets.coreml.static_shape import static_dims
+from edgevision.targets.target import Precision, Proof
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgevision.targets.coreml.evaluator import Evaluator
 
-__all__ = ["TOLERANCES", "feeds_for", "prove"]
+__all__ = ["feeds_for", "prove"]
 
 Array = NDArray[Any]
-#: Largest max_abs_over_std allowed; a graph with Q/DQ is judged by its accuracy, not by closeness.
-TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}
 _QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
@@ -35,7 +35,7 @@ def feeds_for(model: ir.Model, seed: int, image: Image | None) -> tuple[dict[str
     generator = np.random.default_rng(seed)
     graph_feeds, package_feeds = {}, {}
     for index, value in enumerate(model.graph.inputs):
-        name, shape = value.name or "", list(value.shape.numpy()) if value.shape else []
+        name, shape = value.name or "", static_dims(value)
         dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
         if image is not None and index == 0:
             pixels = generator.integers(0, 256, shape).astype(np.float32)
@@ -47,7 +47,13 @@ def feeds_for(model: ir.Model, seed: int, image: Image | None) -> tuple[dict[str
 
 
 def prove(
-    path: Path, model: ir.Model, precision: str, *, image: Image | None = None, exact: bool = True, samples: int = 2
+    path: Path,
+    model: ir.Model,
+    precision: Precision,
+    *,
+    image: Image | None = None,
+    exact: bool = True,
+    samples: int = 2,
 ) -> Proof:
     """Evaluate the package at `path` on random inputs and compare with ONNX Runtime on `model`.
 
@@ -93,7 +99,7 @@ def _compare(expected: Sequence[Array], got: Mapping[str, Any], model: ir.Model)
     return worst_difference(list(expected), results)
 
 
-def _diverges(error: Difference, precision: str, node: str) -> GraphError:
+def _diverges(error: Difference, precision: Precision, node: str) -> GraphError:
     return GraphError(
         f"the ML program, first at {node}",
         f"it differs from the graph by {error.max_abs_over_std:.2e} of the output's std "
@@ -118,7 +124,7 @@ def first_divergence(
         result = last.get(mil_name(name))
         if result is None or tuple(result.shape) != reference.shape:
             continue
-        if difference(reference, result.numpy()).max_abs_over_std > max(TOLERANCES.values()):
+        if difference(reference, result.numpy()).max_abs_over_std > TOLERANCES["fp16"]:
             return f"node {name!r}"
     return "an output"
 

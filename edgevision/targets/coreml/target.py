@@ -6,13 +6,13 @@ On a Mac, Core ML itself runs it (wired, not run here).
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgevision.errors import TargetError, UsageError
+from edgevision.targets.coreml.this_machine import has_core_ml
 from edgevision.targets.target import Artifact, OnProgress, Precision, Runner, WhyNot
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CoreML:
 
     def load(self, path: Path) -> Runner:
         """Open a package with Core ML; TargetError away from a Mac."""
-        if not _on_a_mac():
+        if not has_core_ml():
             raise TargetError(
                 str(path),
                 "Core ML runs on Apple's systems only",
@@ -88,8 +88,3 @@ class CoreML:
             raise UsageError("input_sizes", "an image input has one size here", "leave out the image or the sizes")
         if self.precision not in ("fp16", "fp32"):
             raise UsageError(f"--precision {self.precision}", "Core ML computes in fp16 or fp32", "use one of them")
-
-
-def _on_a_mac() -> bool:
-    # A function, because a type checker on Linux would call what follows a plain comparison unreachable.
-    return sys.platform == "darwin"

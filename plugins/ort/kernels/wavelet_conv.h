@@ -89,9 +89,10 @@ class WaveletConvKernel {
         transpose_in<V, W>(residual + 2 * i * w.width, w.height * w.width, lanes, pixels, rows, W);
       else
         for (int64_t p = 0; p < pixels; ++p) V::store(rows + p * W, V::set(0.0f));
-      for (int f = 0; f < 4; ++f) {
-        for (int64_t j = 0; j < w.columns; j += 4) convolve(f, i, j);
-        spread(f, high);
+      for (int f = 0; f < 4; f += 2) {
+        convolve_rows(f, i);
+        spread(f, more, high);
+        spread(f + 1, more + kRow * W, high);
       }
       if (w.relu)
         for (int64_t p = 0; p < pixels; ++p)
@@ -99,32 +100,56 @@ class WaveletConvKernel {
       transpose_out<V, W>(rows, lanes, pixels, y + 2 * i * w.width, w.height * w.width);
     }
 
-    // Four neighbours of one row of a band, into `more`: each weight is loaded once for all of them.
-    void convolve(int f, int64_t i, int64_t j) {
-      const F first = V::load(bias + f * W);
-      F a = first, b = first, c = first, d = first;
-      const int64_t from = i < pad ? pad - i : 0, to = w.rows - i < w.taps - pad ? w.rows - i + pad : w.taps;
-      for (int64_t m = from; m < to; ++m) {
-        const float* at = band(f, i + m - pad) + j * W;
-        const float* tap = weight + (f * kTaps + m * w.taps) * W;
-        for (int64_t n = 0; n < w.taps; ++n) {
-          const F factor = V::load(tap + n * W);
-          a = V::fma(V::load(at + n * W), factor, a);
-          b = V::fma(V::load(at + (n + 1) * W), factor, b);
-          c = V::fma(V::load(at + (n + 2) * W), factor, c);
-          d = V::fma(V::load(at + (n + 3) * W), factor, d);
+    // A row of bands f and f + 1, into the halves of `more`, in equal blocks of at most four columns.
+    void convolve_rows(int f, int64_t i) {
+      const int64_t blocks = (w.columns + 3) / 4, width = (w.columns + blocks - 1) / blocks;
+      for (int64_t j = 0; j < w.columns; j += width) {
+        switch (width) {
+          case 1:
+            convolve<1>(f, i, j);
+            break;
+          case 2:
+            convolve<2>(f, i, j);
+            break;
+          case 3:
+            convolve<3>(f, i, j);
+            break;
+          default:
+            convolve<4>(f, i, j);
         }
       }
-      V::store(more + j * W, a), V::store(more + (j + 1) * W, b);
-      V::store(more + (j + 2) * W, c), V::store(more + (j + 3) * W, d);
+    }
+
+    // Neighbouring columns at once, so that a weight is loaded once for all of them, and two bands at once, so that
+    // enough sums are under way to hide how long an addition takes.
+    template <int Columns>
+    void convolve(int f, int64_t i, int64_t j) {
+      F one[Columns], two[Columns];
+      for (int c = 0; c < Columns; ++c) one[c] = V::load(bias + f * W), two[c] = V::load(bias + (f + 1) * W);
+      const int64_t from = i < pad ? pad - i : 0, to = w.rows - i < w.taps - pad ? w.rows - i + pad : w.taps;
+      for (int64_t m = from; m < to; ++m) {
+        const float *first = band(f, i + m - pad) + j * W, *second = band(f + 1, i + m - pad) + j * W;
+        const float* tap = weight + (f * kTaps + m * w.taps) * W;
+        for (int64_t n = 0; n < w.taps; ++n) {
+          const F factor = V::load(tap + n * W), other = V::load(tap + (kTaps + n) * W);
+          for (int c = 0; c < Columns; ++c) {
+            one[c] = V::fma(V::load(first + (n + c) * W), factor, one[c]);
+            two[c] = V::fma(V::load(second + (n + c) * W), other, two[c]);
+          }
+        }
+      }
+      for (int c = 0; c < Columns; ++c) {
+        V::store(more + (j + c) * W, one[c]);
+        V::store(more + (kRow + j + c) * W, two[c]);
+      }
     }
 
     // Adds what one row of a band means for its image rows.
-    void spread(int f, int64_t high) {
+    void spread(int f, const float* values, int64_t high) {
       for (int64_t m = 0; m < high; ++m) {
         const F even = V::load(inverse + (f * 4 + 2 * m) * W), odd = V::load(inverse + (f * 4 + 2 * m + 1) * W);
         for (int64_t j = 0; j < w.columns; ++j) {
-          const F value = V::load(more + j * W);
+          const F value = V::load(values + j * W);
           float* at = rows + (m * w.width + 2 * j) * W;
           V::store(at, V::fma(value, even, V::load(at)));
           if (2 * j + 1 < w.width) V::store(at + W, V::fma(value, odd, V::load(at + W)));

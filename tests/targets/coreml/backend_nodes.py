@@ -62,7 +62,7 @@ _CLASSES = (
     ("empty tensor", r"empty"),
     ("shape computed at run time", r"computed at run time|is dynamic|trip count|computed inside|body is left out"),
     ("constant output", r"it is a constant"),
-    ("opset before 13", r"uses ONNX opset"),
+    ("opset too old", r"of ONNX opset"),
     ("integers beyond int32", r"32 bits"),
     ("operator without a MIL form", r"cannot express operator|cannot express it exactly|newer than"),
 )

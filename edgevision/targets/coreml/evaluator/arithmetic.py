@@ -77,27 +77,27 @@ def _binary(op: Arguments) -> Tensor:
 
 @computes("log")
 def _log(op: Arguments) -> Tensor:
-    return torch.log(op.tensor("x") + op.float("epsilon", 1e-45))
+    return torch.log(op.tensor("x") + op.number("epsilon", 1e-45))
 
 
 @computes("rsqrt")
 def _rsqrt(op: Arguments) -> Tensor:
-    return torch.rsqrt(op.tensor("x") + op.float("epsilon", 1e-12))
+    return torch.rsqrt(op.tensor("x") + op.number("epsilon", 1e-12))
 
 
 @computes("inverse")
 def _inverse(op: Arguments) -> Tensor:
-    return 1 / (op.tensor("x") + op.float("epsilon", 1e-4))
+    return 1 / (op.tensor("x") + op.number("epsilon", 1e-4))
 
 
 @computes("clip")
 def _clip(op: Arguments) -> Tensor:
-    return op.tensor("x").clamp(op.float("alpha", 0), op.float("beta", 1))
+    return op.tensor("x").clamp(op.number("alpha", 0), op.number("beta", 1))
 
 
 @computes("threshold")
 def _threshold(op: Arguments) -> Tensor:
-    return op.tensor("x").clamp_min(op.float("alpha", 0))
+    return op.tensor("x").clamp_min(op.number("alpha", 0))
 
 
 @computes("select")
@@ -124,23 +124,23 @@ def _cast(op: Arguments) -> Tensor:
 
 @computes("elu")
 def _elu(op: Arguments) -> Tensor:
-    return F.elu(op.tensor("x"), op.float("alpha", 1))
+    return F.elu(op.tensor("x"), op.number("alpha", 1))
 
 
 @computes("leaky_relu")
 def _leaky_relu(op: Arguments) -> Tensor:
-    return F.leaky_relu(op.tensor("x"), op.float("alpha", 0.01))
+    return F.leaky_relu(op.tensor("x"), op.number("alpha", 0.01))
 
 
 @computes("clamped_relu")
 def _clamped_relu(op: Arguments) -> Tensor:
-    return F.leaky_relu(op.tensor("x"), op.float("alpha", 0)).clamp_max(op.float("beta", 1))
+    return F.leaky_relu(op.tensor("x"), op.number("alpha", 0)).clamp_max(op.number("beta", 1))
 
 
 @computes("thresholded_relu")
 def _thresholded_relu(op: Arguments) -> Tensor:
     x = op.tensor("x")
-    return torch.where(x >= op.float("alpha", 1), x, torch.zeros_like(x))
+    return torch.where(x >= op.number("alpha", 1), x, torch.zeros_like(x))
 
 
 @computes("prelu")
@@ -150,17 +150,17 @@ def _prelu(op: Arguments) -> Tensor:
 
 @computes("sigmoid_hard")
 def _sigmoid_hard(op: Arguments) -> Tensor:
-    return (op.tensor("x") * op.float("alpha", 0.2) + op.float("beta", 0.5)).clamp(0, 1)
+    return (op.tensor("x") * op.number("alpha", 0.2) + op.number("beta", 0.5)).clamp(0, 1)
 
 
 @computes("scaled_tanh")
 def _scaled_tanh(op: Arguments) -> Tensor:
-    return op.float("alpha", 1) * torch.tanh(op.tensor("x") * op.float("beta", 1))
+    return op.number("alpha", 1) * torch.tanh(op.tensor("x") * op.number("beta", 1))
 
 
 @computes("linear_activation")
 def _linear_activation(op: Arguments) -> Tensor:
-    return op.tensor("x") * op.float("alpha", 1) + op.float("beta", 0)
+    return op.tensor("x") * op.number("alpha", 1) + op.number("beta", 0)
 
 
 @computes("softplus_parametric")
@@ -181,4 +181,4 @@ def _gelu(op: Arguments) -> Tensor:
 
 @computes("softmax")
 def _softmax(op: Arguments) -> Tensor:
-    return torch.softmax(op.tensor("x"), op.int("axis", -1))
+    return torch.softmax(op.tensor("x"), op.integer("axis", -1))

@@ -18,7 +18,7 @@ def _along(parameter: Tensor, axis: int, rank: int) -> Tensor:
 
 @computes("quantize")
 def _quantize(op: Arguments) -> Tensor:
-    x, axis = op.tensor("input"), op.int("axis", 0)
+    x, axis = op.tensor("input"), op.integer("axis", 0)
     low, high, dtype = _RANGES[op.text("output_dtype", "int8")]
     quotient = torch.round(x / _along(op.tensor("scale"), axis, x.ndim))
     if "zero_point" in op:
@@ -35,12 +35,12 @@ def _affine(data: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Tens
 
 @computes("dequantize")
 def _dequantize(op: Arguments) -> Tensor:
-    return _affine(op.tensor("input"), op.tensor("scale"), op.maybe("zero_point"), op.int("axis", 0))
+    return _affine(op.tensor("input"), op.tensor("scale"), op.maybe("zero_point"), op.integer("axis", 0))
 
 
 @computes("constexpr_affine_dequantize")
 def _constexpr_affine(op: Arguments) -> Tensor:
-    return _affine(op.tensor("quantized_data"), op.tensor("scale"), op.tensor("zero_point"), op.int("axis", 0))
+    return _affine(op.tensor("quantized_data"), op.tensor("scale"), op.tensor("zero_point"), op.integer("axis", 0))
 
 
 def _blocks(parameter: Tensor, shape: torch.Size) -> Tensor:

@@ -1,4 +1,4 @@
-"""Data movement: shapes, slices, gathers, scatters, pads."""
+"""Data movement: shapes, slices, pads, repetitions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _squeeze(op: Arguments) -> Tensor:
 
 @computes("concat")
 def _concat(op: Arguments) -> Tensor:
-    parts, axis = op.tensors("values"), op.int("axis", 0)
+    parts, axis = op.tensors("values"), op.integer("axis", 0)
     if not op.flag("interleave", False):
         return torch.cat(parts, axis)
     return torch.stack(parts, axis + 1 if axis >= 0 else axis).flatten(axis, axis + 1)
@@ -49,13 +49,13 @@ def _concat(op: Arguments) -> Tensor:
 
 @computes("stack")
 def _stack(op: Arguments) -> Tensor:
-    return torch.stack(op.tensors("values"), op.int("axis", 0))
+    return torch.stack(op.tensors("values"), op.integer("axis", 0))
 
 
 @computes("split")
 def _split(op: Arguments) -> tuple[Tensor, ...]:
-    x, axis = op.tensor("x"), op.int("axis", 0)
-    sizes = op.ints("split_sizes", []) or [x.shape[axis] // op.int("num_splits", 1)] * op.int("num_splits", 1)
+    x, axis = op.tensor("x"), op.integer("axis", 0)
+    sizes = op.ints("split_sizes", []) or [x.shape[axis] // op.integer("num_splits", 1)] * op.integer("num_splits", 1)
     return torch.split(x, sizes, axis)
 
 
@@ -72,7 +72,7 @@ def _reverse(op: Arguments) -> Tensor:
 
 @computes("reverse_sequence")
 def _reverse_sequence(op: Arguments) -> Tensor:
-    x, seq, batch = op.tensor("x"), op.int("seq_axis", 0), op.int("batch_axis", 0)
+    x, seq, batch = op.tensor("x"), op.integer("seq_axis", 0), op.integer("batch_axis", 0)
     rows = []
     for row, length in zip(x.unbind(batch), op.ints("lengths"), strict=True):
         axis = seq - (seq > batch)
@@ -122,101 +122,13 @@ def _slice_update(op: Arguments) -> Tensor:
     return x
 
 
-def _index(op: Arguments) -> Tensor:
-    return op.tensor("indices").long()
-
-
-def _within(indices: Tensor, size: int, op: Arguments) -> Tensor:
-    # Negative indices count from the end up to iOS 16 only; nothing written here relies on them.
-    if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) >= size):
-        raise IndexError(f"{op.operation.name}: an index is outside its axis of {size}")
-    return indices
-
-
-@computes("gather")
-def _gather(op: Arguments) -> Tensor:
-    x, batch = op.tensor("x"), op.int("batch_dims", 0)
-    axis = op.int("axis", 0) % x.ndim
-    indices = _within(_index(op), x.shape[axis], op)
-    if batch == 0:
-        picked = x.index_select(axis, indices.reshape(-1))
-        return picked.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
-    flat_x, flat_i = x.flatten(0, batch - 1), indices.flatten(0, batch - 1)
-    rows = [
-        torch.index_select(row, axis - batch, where.reshape(-1)).reshape(
-            [*row.shape[: axis - batch], *where.shape, *row.shape[axis - batch + 1 :]]
-        )
-        for row, where in zip(flat_x, flat_i, strict=True)
-    ]
-    stacked = torch.stack(rows)
-    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
-
-
-@computes("gather_along_axis")
-def _gather_along_axis(op: Arguments) -> Tensor:
-    x, axis = op.tensor("x"), op.int("axis", 0)
-    return x.gather(axis, _within(_index(op), x.shape[axis], op))
-
-
-@computes("gather_nd")
-def _gather_nd(op: Arguments) -> Tensor:
-    x, indices, batch = op.tensor("x"), _index(op), op.int("batch_dims", 0)
-    if batch == 0:
-        return x[tuple(indices.unbind(-1))]
-    flat_x, flat_i = x.flatten(0, batch - 1), indices.flatten(0, batch - 1)
-    rows = [row[tuple(where.unbind(-1))] for row, where in zip(flat_x, flat_i, strict=True)]
-    stacked = torch.stack(rows)
-    return stacked.reshape([*x.shape[:batch], *stacked.shape[1:]])
-
-
-_REDUCTION = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
-
-
-def _scattered(x: Tensor, axis: int, indices: Tensor, updates: Tensor, mode: str) -> Tensor:
-    if mode == "update":
-        return x.scatter(axis, indices, updates)
-    if mode in ("sub", "div"):
-        updates, mode = (-updates, "add") if mode == "sub" else (1 / updates, "mul")
-    return x.scatter_reduce(axis, indices, updates, _REDUCTION[mode], include_self=True)
-
-
-@computes("scatter_along_axis")
-def _scatter_along_axis(op: Arguments) -> Tensor:
-    x, axis = op.tensor("data"), op.int("axis", 0)
-    indices = _within(_index(op), x.shape[axis], op)
-    return _scattered(x, axis, indices, op.tensor("updates"), op.text("mode", "add"))
-
-
-@computes("scatter")
-def _scatter(op: Arguments) -> Tensor:
-    x, axis, updates = op.tensor("data"), op.int("axis", 0), op.tensor("updates")
-    axis = axis % x.ndim
-    indices = _within(_index(op), x.shape[axis], op).reshape(-1)
-    shape = [-1 if a == axis else 1 for a in range(x.ndim)]
-    spread = indices.reshape(shape).expand(updates.reshape([*x.shape[:axis], -1, *x.shape[axis + 1 :]]).shape)
-    return _scattered(x, axis, spread, updates.reshape(spread.shape), op.text("mode", "add"))
-
-
-@computes("scatter_nd")
-def _scatter_nd(op: Arguments) -> Tensor:
-    x, indices, updates = op.tensor("data"), _index(op), op.tensor("updates")
-    depth = indices.shape[-1]
-    lead, rest = list(x.shape[:depth]), list(x.shape[depth:])
-    flat = torch.zeros(indices.shape[:-1], dtype=torch.int64)
-    for component, size in zip(indices.unbind(-1), lead, strict=True):
-        flat = flat * size + _within(component, size, op)
-    rows = x.reshape(-1, max(1, int(torch.tensor(rest).prod())) if rest else 1)
-    spread = flat.reshape(-1, 1).expand(-1, rows.shape[1])
-    return _scattered(rows, 0, spread, updates.reshape(spread.shape), op.text("mode", "add")).reshape(x.shape)
-
-
 @computes("pad")
 def _pad(op: Arguments) -> Tensor:
     x, mode, flat = op.tensor("x"), op.text("mode", "constant"), op.ints("pad")
     pairs = list(zip(flat[::2], flat[1::2], strict=True))
     reversed_pairs = [amount for pair in reversed(pairs) for amount in pair]
     if mode == "constant":
-        return F.pad(x, reversed_pairs, value=op.float("constant_val", 0.0))
+        return F.pad(x, reversed_pairs, value=op.number("constant_val", 0.0))
     for position, (before, after) in enumerate(pairs):
         axis = x.ndim - len(pairs) + position
         size = x.shape[axis]
@@ -236,7 +148,7 @@ def _crop(op: Arguments) -> Tensor:
 
 @computes("one_hot")
 def _one_hot(op: Arguments) -> Tensor:
-    indices, size, axis = op.tensor("indices"), op.int("one_hot_vector_size", 1), op.int("axis", -1)
+    indices, size, axis = op.tensor("indices"), op.integer("one_hot_vector_size", 1), op.integer("axis", -1)
     hot = indices.unsqueeze(axis) == torch.arange(size).reshape(
         [-1 if a == axis % (indices.ndim + 1) else 1 for a in range(indices.ndim + 1)]
     )
@@ -270,24 +182,24 @@ def _range(op: Arguments) -> Tensor:
 
 @computes("band_part")
 def _band_part(op: Arguments) -> Tensor:
-    x, lower, upper = op.tensor("x"), op.int("lower", -1), op.int("upper", -1)
+    x, lower, upper = op.tensor("x"), op.integer("lower", -1), op.integer("upper", -1)
     x = x.tril(upper) if upper >= 0 else x
     return x.triu(-lower) if lower >= 0 else x
 
 
 @computes("pixel_shuffle")
 def _pixel_shuffle(op: Arguments) -> Tensor:
-    return F.pixel_shuffle(op.tensor("x"), op.int("upscale_factor", 1))
+    return F.pixel_shuffle(op.tensor("x"), op.integer("upscale_factor", 1))
 
 
 @computes("pixel_unshuffle")
 def _pixel_unshuffle(op: Arguments) -> Tensor:
-    return F.pixel_unshuffle(op.tensor("x"), op.int("downscale_factor", 1))
+    return F.pixel_unshuffle(op.tensor("x"), op.integer("downscale_factor", 1))
 
 
 @computes("depth_to_space")
 def _depth_to_space(op: Arguments) -> Tensor:
-    x, block = op.tensor("x"), op.int("block_size", 1)
+    x, block = op.tensor("x"), op.integer("block_size", 1)
     n, c, h, w = x.shape
     split = x.reshape(n, block, block, c // block**2, h, w).permute(0, 3, 4, 1, 5, 2)
     return split.reshape(n, c // block**2, h * block, w * block)
@@ -295,7 +207,7 @@ def _depth_to_space(op: Arguments) -> Tensor:
 
 @computes("space_to_depth")
 def _space_to_depth(op: Arguments) -> Tensor:
-    x, block = op.tensor("x"), op.int("block_size", 1)
+    x, block = op.tensor("x"), op.integer("block_size", 1)
     n, c, h, w = x.shape
     split = x.reshape(n, c, h // block, block, w // block, block).permute(0, 3, 5, 1, 2, 4)
     return split.reshape(n, c * block**2, h // block, w // block)
@@ -303,6 +215,6 @@ def _space_to_depth(op: Arguments) -> Tensor:
 
 @computes("sliding_windows")
 def _sliding_windows(op: Arguments) -> Tensor:
-    x, axis = op.tensor("x"), op.int("axis", 0)
+    x, axis = op.tensor("x"), op.integer("axis", 0)
     axis = axis % x.ndim
-    return x.unfold(axis, op.int("size", 1), op.int("stride", 1)).movedim(-1, axis + 1)
+    return x.unfold(axis, op.integer("size", 1), op.integer("stride", 1)).movedim(-1, axis + 1)

@@ -44,7 +44,7 @@ def _conv(op: Arguments) -> Tensor:
     extents = [(size - 1) * d + 1 for size, d in zip(weight.shape[2:], dilations, strict=True)]
     x = _padded(x, _pads(op, x.shape[2:], extents, strides), 0.0)
     function: Any = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
-    result: Tensor = function(x, weight, op.maybe("bias"), strides, 0, dilations, op.int("groups", 1))
+    result: Tensor = function(x, weight, op.maybe("bias"), strides, 0, dilations, op.integer("groups", 1))
     return result
 
 
@@ -54,7 +54,7 @@ def _conv_transpose(op: Arguments) -> Tensor:
     rank = x.ndim - 2
     strides, dilations = op.ints("strides", [1] * rank), op.ints("dilations", [1] * rank)
     function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[rank - 1]
-    y: Tensor = function(x, weight, op.maybe("bias"), strides, 0, 0, op.int("groups", 1), dilations)
+    y: Tensor = function(x, weight, op.maybe("bias"), strides, 0, 0, op.integer("groups", 1), dilations)
     kind, shape = op.text("pad_type", "valid"), op.ints("output_shape", [])
     flat = op.ints("pad", [0] * (2 * rank)) if kind == "custom" else [0] * (2 * rank)
     for axis in range(rank):
@@ -122,7 +122,7 @@ def _batch_norm(op: Arguments) -> Tensor:
     x = op.tensor("x")
     mean, variance = (_channelwise(op.tensor(name), x.ndim, 0) for name in ("mean", "variance"))
     gamma, beta = _channelwise(op.maybe("gamma"), x.ndim, 1), _channelwise(op.maybe("beta"), x.ndim, 0)
-    return (x - mean) * torch.rsqrt(variance + op.float("epsilon", 1e-5)) * gamma + beta
+    return (x - mean) * torch.rsqrt(variance + op.number("epsilon", 1e-5)) * gamma + beta
 
 
 def _standardised(x: Tensor, axes: list[int], epsilon: float) -> Tensor:
@@ -133,7 +133,7 @@ def _standardised(x: Tensor, axes: list[int], epsilon: float) -> Tensor:
 @computes("instance_norm")
 def _instance_norm(op: Arguments) -> Tensor:
     x = op.tensor("x")
-    standard = _standardised(x, list(range(2, x.ndim)), op.float("epsilon", 1e-5))
+    standard = _standardised(x, list(range(2, x.ndim)), op.number("epsilon", 1e-5))
     return standard * _channelwise(op.maybe("gamma"), x.ndim, 1) + _channelwise(op.maybe("beta"), x.ndim, 0)
 
 
@@ -142,7 +142,7 @@ def _layer_norm(op: Arguments) -> Tensor:
     x = op.tensor("x")
     axes = sorted(axis % x.ndim for axis in op.ints("axes", range(x.ndim)))
     shape = [dim if axis in axes else 1 for axis, dim in enumerate(x.shape)]
-    standard = _standardised(x, axes, op.float("epsilon", 1e-5))
+    standard = _standardised(x, axes, op.number("epsilon", 1e-5))
     gamma, beta = op.maybe("gamma"), op.maybe("beta")
     standard = standard if gamma is None else standard * gamma.reshape(shape)
     return standard if beta is None else standard + beta.reshape(shape)
@@ -152,14 +152,14 @@ def _layer_norm(op: Arguments) -> Tensor:
 def _l2_norm(op: Arguments) -> Tensor:
     x = op.tensor("x")
     total = x.square().sum(list(range(x.ndim - 3, x.ndim)), keepdim=True)
-    return x / (total + op.float("epsilon", 1e-6)).sqrt()
+    return x / (total + op.number("epsilon", 1e-6)).sqrt()
 
 
 @computes("local_response_norm")
 def _local_response_norm(op: Arguments) -> Tensor:
-    size = op.int("size", 1)
+    size = op.integer("size", 1)
     return F.local_response_norm(
-        op.tensor("x"), size, op.float("alpha", 1e-4), op.float("beta", 0.75), op.float("k", 1.0)
+        op.tensor("x"), size, op.number("alpha", 1e-4), op.number("beta", 0.75), op.number("k", 1.0)
     )
 
 

@@ -122,7 +122,7 @@ def _model_file(path: Path) -> Path:
         relative = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
     except (ValueError, KeyError, TypeError) as error:
         raise TargetError(str(manifest), "the manifest is damaged", "export the package again") from error
-    model_file: Path = (path / "Data" / relative).resolve()
+    model_file: Path = (path / "Data" / str(relative)).resolve()
     if not model_file.is_relative_to(path.resolve()) or not model_file.is_file():
         raise TargetError(str(path), f"its model {relative!r} is missing", "export the package again")
     return model_file

@@ -42,17 +42,17 @@ def _reduce(op: Arguments) -> Tensor:
 
 @computes("reduce_argmax")
 def _argmax(op: Arguments) -> Tensor:
-    return op.tensor("x").argmax(op.int("axis", -1), op.flag("keep_dims", True))
+    return op.tensor("x").argmax(op.integer("axis", -1), op.flag("keep_dims", True))
 
 
 @computes("reduce_argmin")
 def _argmin(op: Arguments) -> Tensor:
-    return op.tensor("x").argmin(op.int("axis", -1), op.flag("keep_dims", True))
+    return op.tensor("x").argmin(op.integer("axis", -1), op.flag("keep_dims", True))
 
 
 @computes("cumsum")
 def _cumsum(op: Arguments) -> Tensor:
-    x, axis = op.tensor("x"), op.int("axis", 0)
+    x, axis = op.tensor("x"), op.integer("axis", 0)
     x = x.flip(axis) if op.flag("reverse", False) else x
     total = x.cumsum(axis)
     total = total - x if op.flag("exclusive", False) else total
@@ -61,7 +61,7 @@ def _cumsum(op: Arguments) -> Tensor:
 
 @computes("topk")
 def _topk(op: Arguments) -> tuple[Tensor, Tensor]:
-    x, axis, k = op.tensor("x"), op.int("axis", -1), op.int("k", 1)
+    x, axis, k = op.tensor("x"), op.integer("axis", -1), op.integer("k", 1)
     order = torch.argsort(x, dim=axis, descending=not op.flag("ascending", False), stable=True)
     order = order.narrow(axis, 0, k)
     return x.gather(axis, order), order
@@ -70,7 +70,7 @@ def _topk(op: Arguments) -> tuple[Tensor, Tensor]:
 @computes("argsort")
 def _argsort(op: Arguments) -> Tensor:
     return torch.argsort(
-        op.tensor("x"), dim=op.int("axis", -1), descending=not op.flag("ascending", False), stable=True
+        op.tensor("x"), dim=op.integer("axis", -1), descending=not op.flag("ascending", False), stable=True
     )
 
 

@@ -44,14 +44,14 @@ def _bilinear(x: Tensor, height: int, width: int, mode: str) -> Tensor:
 
 @computes("resize_bilinear")
 def _resize_bilinear(op: Arguments) -> Tensor:
-    height, width = op.int("target_size_height", 1), op.int("target_size_width", 1)
+    height, width = op.integer("target_size_height", 1), op.integer("target_size_width", 1)
     return _bilinear(op.tensor("x"), height, width, op.text("sampling_mode", "DEFAULT"))
 
 
 def _scaled(op: Arguments, x: Tensor) -> tuple[int, int]:
     return (
-        int(op.float("scale_factor_height", 1) * x.shape[-2]),
-        int(op.float("scale_factor_width", 1) * x.shape[-1]),
+        int(op.number("scale_factor_height", 1) * x.shape[-2]),
+        int(op.number("scale_factor_width", 1) * x.shape[-1]),
     )
 
 
@@ -77,7 +77,7 @@ def _upsample_nearest(op: Arguments) -> Tensor:
 
 @computes("resize_nearest_neighbor")
 def _resize_nearest(op: Arguments) -> Tensor:
-    return _nearest(op.tensor("x"), op.int("target_size_height", 1), op.int("target_size_width", 1))
+    return _nearest(op.tensor("x"), op.integer("target_size_height", 1), op.integer("target_size_width", 1))
 
 
 @computes("resample")
@@ -94,7 +94,7 @@ def _resample(op: Arguments) -> Tensor:
     # Mirrored paddings are what torch calls reflection, around the corner pixels or around their outer edges.
     if (padding == "reflection" and not aligned) or (padding == "symmetric" and aligned):
         raise NotImplementedError(f"resample: {padding} padding with align_corners={aligned}")
-    if padding == "constant" and op.float("padding_value", 0.0) != 0.0:
+    if padding == "constant" and op.number("padding_value", 0.0) != 0.0:
         raise NotImplementedError("resample: a padding value other than 0")
     named = {"constant": "zeros", "border": "border", "reflection": "reflection", "symmetric": "reflection"}[padding]
     return F.grid_sample(x, grid, op.text("sampling_mode", "bilinear"), named, align_corners=aligned)

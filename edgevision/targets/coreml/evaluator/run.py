@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class Evaluator:
             return self._while(operation, arguments["loop_vars"], values, watch)
         wide = {key: [_widened(value) for value in bound] for key, bound in arguments.items()}
         result = SEMANTICS[operation.kind](Arguments(operation, wide))
-        results = cast("list[Value]", list(result) if isinstance(result, (tuple, list)) else [result])
+        results: list[Any] = list(result) if isinstance(result, (tuple, list)) else [result]
         return [_declared(operation, value, kind) for value, (_, kind) in zip(results, operation.outputs, strict=True)]
 
     def _inner(self, block: Block, values: dict[str, Value], watch: Watch | None) -> list[Value]:

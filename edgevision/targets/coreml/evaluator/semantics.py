@@ -52,11 +52,11 @@ class Arguments:
             return list(default)
         return [int(v) for v in self.tensor(name).reshape(-1).tolist()]
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         """An integer."""
         return int(self.tensor(name).item()) if name in self.values else default
 
-    def float(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float) -> float:
         """A float."""
         return float(self.tensor(name).item()) if name in self.values else default
 

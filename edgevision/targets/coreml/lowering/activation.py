@@ -31,26 +31,26 @@ def _plain(call: Call) -> MilVar:
 @lowers("LeakyRelu")
 def _leaky_relu(call: Call) -> MilVar:
     x = call.var(0)
-    return mb.leaky_relu(x=x, alpha=like(x, call.float("alpha", 0.01)))
+    return mb.leaky_relu(x=x, alpha=like(x, call.number("alpha", 0.01)))
 
 
 @lowers("Elu")
 def _elu(call: Call) -> MilVar:
     x = call.var(0)
-    return mb.elu(x=x, alpha=like(x, call.float("alpha", 1.0)))
+    return mb.elu(x=x, alpha=like(x, call.number("alpha", 1.0)))
 
 
 @lowers("Selu")
 def _selu(call: Call) -> MilVar:
     x = call.var(0)
-    alpha, gamma = call.float("alpha", 1.67326319217681884765625), call.float("gamma", 1.05070102214813232421875)
+    alpha, gamma = call.number("alpha", 1.67326319217681884765625), call.number("gamma", 1.05070102214813232421875)
     return mb.mul(x=mb.elu(x=x, alpha=like(x, alpha)), y=like(x, gamma))
 
 
 @lowers("Celu")
 def _celu(call: Call) -> MilVar:
     # alpha (exp(x / alpha) - 1) below zero: an ELU of slope alpha on x / alpha, times what is left over above zero.
-    x, alpha = call.var(0), call.float("alpha", 1.0)
+    x, alpha = call.var(0), call.number("alpha", 1.0)
     scaled = mb.elu(x=mb.mul(x=x, y=like(x, 1.0 / alpha)), alpha=like(x, 1.0))
     return mb.mul(x=scaled, y=like(x, alpha))
 
@@ -59,14 +59,14 @@ def _celu(call: Call) -> MilVar:
 def _thresholded_relu(call: Call) -> MilVar:
     # ONNX keeps x > alpha, MIL keeps x >= alpha: select decides the border as ONNX does.
     x = call.var(0)
-    kept = mb.cast(x=mb.greater(x=x, y=like(x, call.float("alpha", 1.0))), dtype="fp32")
+    kept = mb.cast(x=mb.greater(x=x, y=like(x, call.number("alpha", 1.0))), dtype="fp32")
     return mb.mul(x=x, y=mb.cast(x=kept, dtype="fp16") if like(x, 0).dtype.itemsize == 2 else kept)
 
 
 @lowers("HardSigmoid")
 def _hard_sigmoid(call: Call) -> MilVar:
     x = call.var(0)
-    return mb.sigmoid_hard(x=x, alpha=like(x, call.float("alpha", 0.2)), beta=like(x, call.float("beta", 0.5)))
+    return mb.sigmoid_hard(x=x, alpha=like(x, call.number("alpha", 0.2)), beta=like(x, call.number("beta", 0.5)))
 
 
 @lowers("HardSwish")
@@ -77,7 +77,7 @@ def _hard_swish(call: Call) -> MilVar:
 
 @lowers("Swish")
 def _swish(call: Call) -> MilVar:
-    x, alpha = call.var(0), call.float("alpha", 1.0)
+    x, alpha = call.var(0), call.number("alpha", 1.0)
     if alpha == 1.0:
         return mb.silu(x=x)
     return mb.mul(x=x, y=mb.sigmoid(x=mb.mul(x=x, y=like(x, alpha))))
@@ -134,7 +134,7 @@ def _hardmax(call: Call) -> MilVar:
 @lowers("Shrink")
 def _shrink(call: Call) -> MilVar:
     # x + bias below -lambd, x - bias above lambd, 0 between.
-    x, bias, border = call.var(0), call.float("bias", 0.0), call.float("lambd", 0.5)
+    x, bias, border = call.var(0), call.number("bias", 0.0), call.number("lambd", 0.5)
     if not is_float(x):
         raise call.refuse("integers would be rounded towards zero", "cast to float32 first")
     dtype = "fp16" if like(x, 0).dtype.itemsize == 2 else "fp32"

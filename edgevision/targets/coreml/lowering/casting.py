@@ -8,7 +8,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
 from edgevision.targets.coreml.lowering.dtypes import held_type
-from edgevision.targets.coreml.lowering.table import Call, MilVar, lowers
+from edgevision.targets.coreml.lowering.table import Bound, Call, lowers
 
 __all__ = ["cast_to"]
 
@@ -21,10 +21,12 @@ _NARROW = {
 
 
 @lowers("Cast", "CastLike")
-def cast_to(call: Call) -> MilVar:
+def cast_to(call: Call) -> Bound:
     """The cast to the output's element type."""
+    wanted, known = _wanted(call), call.known(0)
+    if known is not None:  # a constant cast like something computed
+        return known.astype(wanted.numpy())
     x = call.var(0)
-    wanted = _wanted(call)
     held = held_type(wanted, call.what)
     source = call.node.inputs[0]
     have = types.builtin_to_string(x.dtype)
@@ -45,7 +47,7 @@ def cast_to(call: Call) -> MilVar:
 
 def _wanted(call: Call) -> ir.DataType:
     if call.node.op_type == "Cast":
-        return ir.DataType(call.int("to", 1))
+        return ir.DataType(call.integer("to", 1))
     target = call.node.inputs[1]
     if target is not None and target.dtype is not None:
         return target.dtype

@@ -70,6 +70,6 @@ def _is_inf(call: Call) -> MilVar:
         raise call.refuse("integers have no infinity", "drop the node")
     above = mb.equal(x=x, y=like(x, np.inf))
     below = mb.equal(x=x, y=like(x, -np.inf))
-    if not call.int("detect_negative", 1):
+    if not call.integer("detect_negative", 1):
         return above
-    return mb.logical_or(x=above, y=below) if call.int("detect_positive", 1) else below
+    return mb.logical_or(x=above, y=below) if call.integer("detect_positive", 1) else below

@@ -104,7 +104,7 @@ def _while(call: Call, body: ir.Graph, trips: Array | None) -> list[Bound]:
 
 @lowers("Scan")
 def _scan(call: Call) -> list[Bound]:
-    body, count = call.graph("body"), call.int("num_scan_inputs", 1)
+    body, count = call.graph("body"), call.integer("num_scan_inputs", 1)
     states = len(call.inputs) - count
     sequences = [call.var(states + index) for index in range(count)]
     axes = [a % s.rank for a, s in zip(call.ints("scan_input_axes") or [0] * count, sequences, strict=True)]

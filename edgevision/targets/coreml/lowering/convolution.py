@@ -35,7 +35,7 @@ def _conv(call: Call) -> MilVar:
         pad_type="custom",
         pad=window.flat_pads(),
         dilations=list(window.dilations),
-        groups=call.int("group", 1),
+        groups=call.integer("group", 1),
         **options,
     )
 
@@ -43,7 +43,7 @@ def _conv(call: Call) -> MilVar:
 @lowers("ConvTranspose")
 def _conv_transpose(call: Call) -> MilVar:
     x, weight = call.var(0), _weight(call, 1)
-    rank, groups = x.rank - 2, call.int("group", 1)
+    rank, groups = x.rank - 2, call.integer("group", 1)
     strides = call.ints("strides") or [1] * rank
     dilations = call.ints("dilations") or [1] * rank
     extents = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]

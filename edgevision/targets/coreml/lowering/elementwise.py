@@ -49,7 +49,7 @@ def _div(call: Call) -> MilVar:
 @lowers("Mod")
 def _mod(call: Call) -> MilVar:
     x, y = call.var(0), call.var(1)
-    if not call.int("fmod", 0):
+    if not call.integer("fmod", 0):
         return mb.mod(x=x, y=y)
     return mb.mul(x=mb.mod(x=mb.abs(x=x), y=mb.abs(x=y)), y=mb.sign(x=x))
 

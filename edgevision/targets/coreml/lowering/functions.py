@@ -11,7 +11,7 @@ from coremltools.converters.mil.mil import types
 
 from edgevision.targets.coreml.lowering.table import Call
 
-__all__ = ["schema_function"]
+__all__ = ["schema_defaults", "schema_function"]
 
 _ONNX_OF_MIL = {
     "fp32": onnx.TensorProto.FLOAT,
@@ -49,6 +49,14 @@ def schema_function(call: Call) -> ir.Function | None:
         onnx.helper.make_node("Constant", [], [name], value_int=0) for name in proto.output if name not in made
     )
     return ir.from_proto(proto) if made else None
+
+
+def schema_defaults(call: Call) -> dict[str, ir.Attr]:
+    """Default values of the attributes of the node's operator, which its body refers to where the node has none."""
+    domain = "" if call.node.domain == "ai.onnx" else call.node.domain
+    schema = onnx.defs.get_schema(call.node.op_type, call.opset, domain)
+    protos = {name: attribute.default_value for name, attribute in schema.attributes.items()}
+    return {name: ir.from_proto(proto) for name, proto in protos.items() if proto.name}
 
 
 def _alone(call: Call) -> onnx.NodeProto:

@@ -20,9 +20,10 @@ from coremltools.converters.mil.mil.scope import ScopeInfo, ScopeSource
 from edgevision.errors import GraphError
 from edgevision.targets.coreml.lowering.dtypes import as_type, held_type, mil_type, type_name
 from edgevision.targets.coreml.lowering.folding import fold, foldable
-from edgevision.targets.coreml.lowering.functions import schema_function
+from edgevision.targets.coreml.lowering.functions import schema_defaults, schema_function
 from edgevision.targets.coreml.lowering.table import TABLE, Bound, Call, MilVar
 from edgevision.targets.coreml.names import mil_name
+from edgevision.targets.coreml.static_shape import static_dims
 
 __all__ = ["Lowerer"]
 
@@ -33,12 +34,10 @@ OLDEST_OPSET = 7
 _CHANGED = {
     "BatchNormalization": 9,
     "Clip": 11,
-    "Dropout": 12,
     "Hardmax": 13,
     "LogSoftmax": 13,
     "Pad": 11,
     "Resize": 11,
-    "Scatter": 11,
     "Slice": 10,
     "Softmax": 13,
     "TopK": 10,
@@ -82,14 +81,10 @@ class Lowerer:
 
     def _placeholder(self, value: ir.Value) -> Any:
         thing = f"input {value.name!r}"
+        if value.type is not None and not isinstance(value.type, ir.TensorType):
+            raise GraphError(thing, "it is a sequence or optional, and Core ML takes tensors", "pass its tensors")
         held = held_type(value.dtype, thing)
-        shape = [] if value.shape is None else list(value.shape.dims)
-        if value.shape is None or not all(isinstance(dim, int) for dim in shape):
-            raise GraphError(
-                thing,
-                f"its shape {value.shape} is dynamic, and ML programs here are static",
-                "export with a fixed batch and input size (several sizes: enumerated shapes)",
-            )
+        shape = static_dims(value)
         if len(shape) > MAX_RANK:
             raise GraphError(thing, f"it has rank {len(shape)}, and Core ML has at most {MAX_RANK}", "reshape it")
         if 0 in shape:
@@ -195,6 +190,8 @@ class Lowerer:
                 "rewrite it in standard operators (docs/coreml.md lists them) or attach a function body to it",
             )
         defaults = {n: a for n, a in function.attributes.items() if a.value is not None}
+        if node.op_identifier() not in self.model.functions:
+            defaults |= schema_defaults(call)
         imports = {**self.frames[-1][1], **function.opset_imports}
         self.frames.append(({**defaults, **call.attributes}, imports))
         padded = [*call.inputs, *[None] * (len(function.inputs) - len(call.inputs))]

@@ -16,7 +16,7 @@ _SAMPLING = {"linear": "bilinear", "bilinear": "bilinear", "nearest": "nearest"}
 def _grid_sample(call: Call) -> MilVar:
     x, grid = call.var(0), call.var(1)
     mode, padding = call.text("mode", "linear"), call.text("padding_mode", "zeros")
-    aligned = bool(call.int("align_corners", 0))
+    aligned = bool(call.integer("align_corners", 0))
     if mode not in _SAMPLING:
         raise call.refuse(f"MIL samples bilinear or nearest, not {mode}", "use mode='linear'", attribute="mode")
     if x.rank != 4:

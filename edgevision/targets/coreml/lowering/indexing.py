@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+import onnx_ir as ir
 from coremltools.converters.mil.mil import Builder as mb
 
 from edgevision.targets.coreml.lowering.dtypes import constant, like, materialise
@@ -120,7 +121,7 @@ def _indices_nd(call: Call, x: MilVar, index: int, batch_dims: int = 0) -> MilVa
 
 @lowers("GatherND")
 def _gather_nd(call: Call) -> MilVar:
-    x, batch_dims = call.var(0), call.int("batch_dims", 0)
+    x, batch_dims = call.var(0), call.integer("batch_dims", 0)
     indices = _indices_nd(call, x, 1, batch_dims)
     if batch_dims == 0:
         return through_int32(x, lambda data: mb.gather_nd(x=data, indices=indices))
@@ -181,15 +182,15 @@ def _compress(call: Call) -> MilVar:
 
 @lowers("ReverseSequence")
 def _reverse_sequence(call: Call) -> MilVar:
-    time, batch = call.int("time_axis", 0), call.int("batch_axis", 1)
+    time, batch = call.integer("time_axis", 0), call.integer("batch_axis", 1)
     return mb.reverse_sequence(x=call.var(0), lengths=call.var(1), seq_axis=time, batch_axis=batch)
 
 
 @lowers("EyeLike")
 def _eye_like(call: Call) -> MilVar:
     x = call.var(0)
-    import onnx_ir as ir
-
-    dtype = ir.DataType(call.int("dtype", ir.DataType.FLOAT.value)).numpy()
-    eye = np.eye(x.shape[0], x.shape[1], k=call.int("k", 0)).astype(dtype)
+    given = call.node.inputs[0]
+    like = ir.DataType.FLOAT if given is None or given.dtype is None else given.dtype
+    dtype = ir.DataType(call.integer("dtype", int(like))).numpy()
+    eye = np.eye(x.shape[0], x.shape[1], k=call.integer("k", 0)).astype(dtype)
     return broadcast_to(materialise(eye, call.what), eye.shape)

@@ -36,9 +36,9 @@ def _ranked(x: MilVar, rank: int) -> MilVar:
 @lowers("Gemm")
 def _gemm(call: Call) -> MilVar:
     # alpha A' B' + beta C
-    a, alpha, beta = call.var(0), call.float("alpha", 1.0), call.float("beta", 1.0)
-    transposed = bool(call.int("transB", 0))
-    if call.int("transA", 0):
+    a, alpha, beta = call.var(0), call.number("alpha", 1.0), call.number("beta", 1.0)
+    transposed = bool(call.integer("transB", 0))
+    if call.integer("transA", 0):
         a = mb.transpose(x=a, perm=[1, 0])
     known = call.known(1)
     if known is not None and is_float(a):

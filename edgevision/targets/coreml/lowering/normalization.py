@@ -16,9 +16,9 @@ __all__: list[str] = []
 @lowers("BatchNormalization")
 def _batch_norm(call: Call) -> MilVar:
     # y = (x - mean) / sqrt(var + eps) * scale + bias
-    if call.int("training_mode", 0):
+    if call.integer("training_mode", 0):
         raise call.refuse("it would update its statistics", "export in eval mode", attribute="training_mode")
-    x, epsilon = call.var(0), call.float("epsilon", 1e-5)
+    x, epsilon = call.var(0), call.number("epsilon", 1e-5)
     gamma, beta, mean, variance = (call.known(index) for index in range(1, 5))
     dtype = numpy_type(x)
     known = [p for p in (gamma, beta, mean, variance) if p is not None]
@@ -44,7 +44,7 @@ def _standardised(x: MilVar, axes: list[int], epsilon: float) -> tuple[MilVar, M
 
 @lowers("InstanceNormalization")
 def _instance_norm(call: Call) -> MilVar:
-    x, epsilon = call.var(0), call.float("epsilon", 1e-5)
+    x, epsilon = call.var(0), call.number("epsilon", 1e-5)
     gamma, beta = call.known(1), call.known(2)
     if gamma is not None and beta is not None and x.rank in (3, 4):
         return mb.instance_norm(x=x, gamma=gamma, beta=beta, epsilon=like(x, epsilon))
@@ -59,11 +59,11 @@ def _scaled(x: MilVar, gamma: Any, beta: Any, shape: list[int]) -> MilVar:
 
 @lowers("LayerNormalization")
 def _layer_norm(call: Call) -> MilVar | list[MilVar]:
-    x, epsilon = call.var(0), call.float("epsilon", 1e-5)
+    x, epsilon = call.var(0), call.number("epsilon", 1e-5)
     first = call.axis("axis", -1, x.rank)
     axes = list(range(first, x.rank))
     gamma, beta = call.known(1), call.known(2)
-    plain = len(call.node.outputs) == 1 and call.int("stash_type", 1) == 1
+    plain = len(call.node.outputs) == 1 and call.integer("stash_type", 1) == 1
     if plain and gamma is not None and (beta is not None or not call.given(2)):
         return _mil_layer_norm(x, axes, gamma, beta, epsilon)
     standard, mean, inverse = _standardised(x, axes, epsilon)
@@ -84,10 +84,10 @@ def _mil_layer_norm(x: MilVar, axes: list[int], gamma: Array, beta: Array | None
 
 @lowers("GroupNormalization")
 def _group_norm(call: Call) -> MilVar:
-    x, groups = call.var(0), call.int("num_groups", 1)
+    x, groups = call.var(0), call.integer("num_groups", 1)
     batch, channels = x.shape[:2]
     flat = mb.reshape(x=x, shape=[batch, groups, prod(x.shape[1:]) // groups])
-    standard = mb.layer_norm(x=flat, axes=[2], epsilon=like(x, call.float("epsilon", 1e-5)))
+    standard = mb.layer_norm(x=flat, axes=[2], epsilon=like(x, call.number("epsilon", 1e-5)))
     per_channel = [1, -1, *[1] * (x.rank - 2)]
     if call.var(1).shape[0] == channels:
         return _scaled(mb.reshape(x=standard, shape=list(x.shape)), call.var(1), call.var(2), per_channel)
@@ -100,10 +100,10 @@ def _local_response_norm(call: Call) -> MilVar:
     x = call.var(0)
     return mb.local_response_norm(
         x=x,
-        size=call.int("size", 1),
-        alpha=like(x, call.float("alpha", 1e-4)),
-        beta=like(x, call.float("beta", 0.75)),
-        k=like(x, call.float("bias", 1.0)),
+        size=call.integer("size", 1),
+        alpha=like(x, call.number("alpha", 1e-4)),
+        beta=like(x, call.number("beta", 0.75)),
+        k=like(x, call.number("bias", 1.0)),
     )
 
 
@@ -112,7 +112,7 @@ def _lp_normalization(call: Call) -> MilVar:
     # x / ||x||_p, and 0 where the norm is 0
     x = call.var(0)
     axis = call.axis("axis", -1, x.rank)
-    reduce = mb.reduce_l1_norm if call.int("p", 2) == 1 else mb.reduce_l2_norm
+    reduce = mb.reduce_l1_norm if call.integer("p", 2) == 1 else mb.reduce_l2_norm
     norm = reduce(x=x, axes=[axis], keep_dims=True)
     silent = as_type(mb.equal(x=norm, y=like(x, 0)), "fp16" if numpy_type(x)().itemsize == 2 else "fp32")
     return mb.real_div(x=x, y=mb.add(x=norm, y=silent))

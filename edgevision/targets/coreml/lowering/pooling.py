@@ -95,7 +95,7 @@ def _places(call: Call, x: MilVar, window: Window) -> Array:
         window.kernel, window.strides, window.dilations, window.pads, window.outputs, strict=True
     ):
         axes.append(np.arange(out)[:, None] * s - before + np.arange(k)[None, :] * d)
-    spatial, order = list(x.shape[2:]), call.int("storage_order", 0)
+    spatial, order = list(x.shape[2:]), call.integer("storage_order", 0)
     index = np.zeros((*window.outputs, *window.kernel), np.int64)
     rank = len(spatial)
     for axis in range(rank):
@@ -104,14 +104,15 @@ def _places(call: Call, x: MilVar, window: Window) -> Array:
         shape[axis], shape[rank + axis] = axes[axis].shape
         index = index + axes[axis].reshape(shape) * weight
     image = np.arange(prod(x.shape[:2])).reshape(*x.shape[:2], *[1] * (rank + 1)) * prod(spatial)
-    return np.asarray(image + index.reshape(1, 1, *window.outputs, -1), np.int32)
+    places: Array = (image + index.reshape(1, 1, *window.outputs, -1)).astype(np.int32)
+    return places
 
 
 @lowers("AveragePool")
 def _average_pool(call: Call) -> MilVar:
     x = call.var(0)
     window = _window(call, x)
-    counted = bool(call.int("count_include_pad", 0))
+    counted = bool(call.integer("count_include_pad", 0))
     if any(dilation != 1 for dilation in window.dilations):
         return _average_by_convolution(x, window, counted)
     pads = _full_pads(window)
@@ -159,7 +160,7 @@ def _counts(window: Window, axis: int, size: int, counted: bool) -> Array:
 
 @lowers("LpPool")
 def _lp_pool(call: Call) -> MilVar:
-    x, p = call.var(0), call.int("p", 2)
+    x, p = call.var(0), call.integer("p", 2)
     window = _window(call, x)
     powers = mb.mul(x=x, y=x) if p == 2 else mb.pow(x=mb.abs(x=x), y=like(x, p))
     ones = np.ones((x.shape[1], 1, *window.kernel), numpy_type(x))
@@ -177,7 +178,7 @@ def _lp_pool(call: Call) -> MilVar:
 
 @lowers("GlobalLpPool")
 def _global_lp(call: Call) -> MilVar:
-    x, p = call.var(0), call.int("p", 2)
+    x, p = call.var(0), call.integer("p", 2)
     axes = list(range(2, x.rank))
     if p == 2:
         return mb.reduce_l2_norm(x=x, axes=axes, keep_dims=True)

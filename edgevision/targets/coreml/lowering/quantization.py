@@ -43,7 +43,7 @@ def _quantize(call: Call) -> MilVar:
     if zero is None and "output_dtype" in call.attributes:
         import onnx_ir as ir
 
-        name = str(ir.DataType(call.int("output_dtype", 2)).numpy())
+        name = str(ir.DataType(call.integer("output_dtype", 2)).numpy())
     if name not in _BYTES:
         raise _refuse_type(call, name)
     if not is_float(x):
@@ -57,7 +57,7 @@ def _quantize(call: Call) -> MilVar:
 
 def _vector(call: Call, scale: Array) -> bool:
     """Whether there is one scale a channel (True) or one for all (False)."""
-    if scale.ndim > 1 or (call.int("block_size", 0) and scale.ndim):
+    if scale.ndim > 1 or (call.integer("block_size", 0) and scale.ndim):
         raise call.refuse(
             "activations have no scale a block", "use one scale a tensor or a channel", attribute="block_size"
         )
@@ -87,7 +87,7 @@ def _along(scale: Array, axis: int, rank: int) -> Array:
 
 def _arithmetic(call: Call, x: MilVar, scale: Array, zero: Array | None) -> MilVar:
     """(x - zero) scale on integers that are held in int32; parameters are repeated for a block's elements."""
-    axis, block = call.axis("axis", 1, x.rank), call.int("block_size", 0)
+    axis, block = call.axis("axis", 1, x.rank), call.integer("block_size", 0)
 
     def spread(parameter: Array) -> Array:
         if block and parameter.ndim == x.rank:
@@ -108,7 +108,7 @@ def _constant(call: Call, data: Array, scale: Array, zero: Array | None) -> Boun
         return np.asarray((data - shift) * factor, scale.dtype)
     if name not in (*_BYTES, *_NIBBLES):
         raise _refuse_type(call, name)
-    block = call.int("block_size", 0)
+    block = call.integer("block_size", 0)
     if block or name in _NIBBLES:
         return _blockwise(data, scale, zero, axis)
     vector = scale.size > 1

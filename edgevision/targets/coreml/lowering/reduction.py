@@ -32,14 +32,14 @@ _FLOAT_ONLY = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceM
 def _reduce(call: Call) -> MilVar:
     x, op_type = call.var(0), call.node.op_type
     axes = call.ints_from(1, "axes", "axes")
-    if not axes and call.int("noop_with_empty_axes", 0):
+    if not axes and call.integer("noop_with_empty_axes", 0):
         return _elementwise(op_type, x)
     axes = sorted(axis % x.rank for axis in axes) if axes else list(range(x.rank))
     if not axes:
         return _elementwise(op_type, x)
     if op_type in _FLOAT_ONLY and not is_float(x):
         raise call.refuse("the integer result would be rounded", "cast to float32 before the reduction")
-    keep = bool(call.int("keepdims", 1))
+    keep = bool(call.integer("keepdims", 1))
     if types.is_bool(x.dtype):
         reduced = _REDUCE[op_type](x=mb.cast(x=x, dtype="int32"), axes=axes, keep_dims=keep)
         return mb.cast(x=reduced, dtype="bool")
@@ -62,8 +62,8 @@ def _arg(call: Call) -> MilVar:
     x = call.var(0)
     axis = call.axis("axis", 0, x.rank)
     reduce = mb.reduce_argmax if call.node.op_type == "ArgMax" else mb.reduce_argmin
-    keep = bool(call.int("keepdims", 1))
-    if not call.int("select_last_index", 0):
+    keep = bool(call.integer("keepdims", 1))
+    if not call.integer("select_last_index", 0):
         return reduce(x=x, axis=axis, keep_dims=keep)
     from_end = reduce(x=mb.reverse(x=x, axes=[axis]), axis=axis, keep_dims=keep)
     return mb.sub(x=np.int32(x.shape[axis] - 1), y=from_end)
@@ -73,7 +73,7 @@ def _arg(call: Call) -> MilVar:
 def _cumsum(call: Call) -> MilVar:
     x = call.var(0)
     axis = int(call.const(1, "axis").reshape(())) % x.rank
-    exclusive, reverse = bool(call.int("exclusive", 0)), bool(call.int("reverse", 0))
+    exclusive, reverse = bool(call.integer("exclusive", 0)), bool(call.integer("reverse", 0))
     return mb.cumsum(x=x, axis=axis, exclusive=exclusive, reverse=reverse)
 
 
@@ -82,5 +82,5 @@ def _topk(call: Call) -> list[MilVar]:
     x = call.var(0)
     k = int(call.const(1, "k").reshape(()))
     axis = call.axis("axis", -1, x.rank)
-    values, indices = mb.topk(x=x, k=k, axis=axis, ascending=not call.int("largest", 1))
+    values, indices = mb.topk(x=x, k=k, axis=axis, ascending=not call.integer("largest", 1))
     return [values, indices]

@@ -38,7 +38,8 @@ class Resampling:
         n, m, s = self.size, self.output, self.scale
         start, end = self.region
         if self.transform == "align_corners":
-            return index * (n - 1) / (m - 1) if m > 1 else 0.0
+            # The standard takes the length before it is rounded to `output`.
+            return index * (n - 1) / (n * s - 1) if m > 1 else 0.0
         if self.transform == "asymmetric":
             return index / s
         if self.transform == "tf_crop_and_resize":

@@ -80,9 +80,9 @@ def _resampling(call: Call, shape: Sequence[int], sizes: _Sizes, position: int) 
         mode=call.text("mode", "nearest"),
         transform=transform,
         nearest=call.text("nearest_mode", "round_prefer_floor"),
-        cubic=call.float("cubic_coeff_a", -0.75),
-        exclude_outside=bool(call.int("exclude_outside", 0)),
-        antialias=bool(call.int("antialias", 0)),
+        cubic=call.number("cubic_coeff_a", -0.75),
+        exclude_outside=bool(call.integer("exclude_outside", 0)),
+        antialias=bool(call.integer("antialias", 0)),
         region=region,
     )
 
@@ -140,5 +140,5 @@ def _extrapolated(call: Call, y: MilVar, changed: dict[int, Matrix]) -> MilVar:
         outside |= (~weights.any(axis=1)).reshape(shape)
     if not outside.any():
         return y
-    value = np.full(tuple(y.shape), like(y, call.float("extrapolation_value", 0.0)))
+    value = np.full(tuple(y.shape), like(y, call.number("extrapolation_value", 0.0)))
     return mb.select(cond=outside, a=value, b=y)

@@ -50,7 +50,7 @@ def _time_steps(call: Call) -> MilVar:
     delta = call.var(_DELTA)
     if call.given(_BIAS):
         delta = mb.add(x=delta, y=mb.reshape(x=call.var(_BIAS), shape=[1, -1, 1]))
-    return mb.softplus(x=delta) if call.int("delta_softplus", 0) else delta
+    return mb.softplus(x=delta) if call.integer("delta_softplus", 0) else delta
 
 
 def _channels(x: MilVar, first: int, last: int) -> MilVar:
@@ -143,8 +143,8 @@ def _radix(a: MilVar, x: MilVar, backward: bool) -> MilVar:
     """[G, D, N, L] with time moved to the front, [L, 1, 1, F], for the recursion."""
     shape = list(x.shape)
     length, rest = shape[3], int(np.prod(shape[:3]))
-    a, x = (mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (a, x))
-    h = _compose(a, x, backward)
+    moved = [mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (a, x)]
+    h = _compose(moved[0], moved[1], backward)
     return mb.transpose(x=mb.reshape(x=h, shape=[length, *shape[:3]]), perm=[1, 2, 3, 0])
 
 

@@ -65,7 +65,7 @@ def _shape(call: Call) -> Bound:
     bound = call.inputs[0]
     assert bound is not None
     dims = np.asarray(tuple(bound.shape), np.int64)
-    return dims[call.int("start", 0) : call.int("end", len(dims))]
+    return dims[call.integer("start", 0) : call.integer("end", len(dims))]
 
 
 @lowers("Size")
@@ -79,7 +79,7 @@ def _size(call: Call) -> Bound:
 def _reshape(call: Call) -> MilVar:
     x = call.var(0)
     wanted = [int(d) for d in call.const(1, "shape").reshape(-1)]
-    if not call.int("allowzero", 0):
+    if not call.integer("allowzero", 0):
         wanted = [x.shape[axis] if dim == 0 else dim for axis, dim in enumerate(wanted)]
     if -1 in wanted:
         rest = prod(dim for dim in wanted if dim != -1)
@@ -98,7 +98,7 @@ def _reshaped(call: Call, x: MilVar, shape: Sequence[int]) -> MilVar:
 @lowers("Flatten")
 def _flatten(call: Call) -> MilVar:
     x = call.var(0)
-    axis = call.int("axis", 1)
+    axis = call.integer("axis", 1)
     axis = axis + x.rank if axis < 0 else axis
     return mb.reshape(x=x, shape=[prod(x.shape[:axis]), prod(x.shape[axis:])])
 
@@ -177,7 +177,7 @@ def _tile(call: Call) -> MilVar:
 
 @lowers("DepthToSpace")
 def _depth_to_space(call: Call) -> MilVar:
-    x, block = call.var(0), call.int("blocksize", 1)
+    x, block = call.var(0), call.integer("blocksize", 1)
     if not is_float(x):
         raise call.refuse("MIL shuffles pixels of floats only", "cast to float32 around the node")
     if call.text("mode", "DCR") == "CRD":
@@ -190,15 +190,18 @@ def _space_to_depth(call: Call) -> MilVar:
     x = call.var(0)
     if not is_float(x):
         raise call.refuse("MIL shuffles pixels of floats only", "cast to float32 around the node")
-    return mb.space_to_depth(x=x, block_size=call.int("blocksize", 1))
+    block = call.integer("blocksize", 1)
+    if call.text("mode", "DCR") == "CRD":
+        return mb.pixel_unshuffle(x=x, downscale_factor=np.uint32(block))
+    return mb.space_to_depth(x=x, block_size=block)
 
 
 @lowers("Trilu")
 def _trilu(call: Call) -> MilVar:
     x = call.var(0)
     k = int(call.const(1, "k").reshape(())) if call.given(1) else 0
-    keep = np.tri(x.shape[-2], x.shape[-1], k=k if not call.int("upper", 1) else k - 1, dtype=np.bool_)
-    keep = ~keep if call.int("upper", 1) else keep
+    keep = np.tri(x.shape[-2], x.shape[-1], k=k if not call.integer("upper", 1) else k - 1, dtype=np.bool_)
+    keep = ~keep if call.integer("upper", 1) else keep
     mask = np.broadcast_to(keep, tuple(x.shape)).copy()
 
     def masked(data: MilVar) -> MilVar:

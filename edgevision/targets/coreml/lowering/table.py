@@ -102,11 +102,11 @@ class Call:
 
     # Attributes
 
-    def int(self, name: str, default: int) -> int:
+    def integer(self, name: str, default: int) -> int:
         """An integer attribute."""
         return self.attributes[name].as_int() if name in self.attributes else default
 
-    def float(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float) -> float:
         """A float attribute."""
         return self.attributes[name].as_float() if name in self.attributes else default
 
@@ -124,7 +124,7 @@ class Call:
 
     def axis(self, name: str, default: Integer, rank: Integer) -> Integer:
         """An axis attribute, counted from the front."""
-        return self.int(name, default) % max(rank, 1)
+        return self.integer(name, default) % max(rank, 1)
 
 
 Lowering = Callable[[Call], Bound | Sequence[Bound]]

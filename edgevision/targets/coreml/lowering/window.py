@@ -40,7 +40,7 @@ def window_of(call: Call, spatial: Sequence[int], kernel: Sequence[int]) -> Wind
     dilations = call.ints("dilations") or [1] * rank
     extents = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
     pads = _pads(call, spatial, extents, strides)
-    ceiling = bool(call.int("ceil_mode", 0))
+    ceiling = bool(call.integer("ceil_mode", 0))
     outputs, overhang = [], []
     for size, extent, stride, (before, after) in zip(spatial, extents, strides, pads, strict=True):
         room = size + before + after - extent

@@ -1,0 +1,168 @@
+"""The passes that put fused operators in: one node is left, it computes the same through its body, look-alikes stay."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+from graphs import distance, graph, op_types
+
+from edgevision.passes.attach_bodies import attach_bodies
+from edgevision.passes.fuse_channel_norm import fuse_channel_norm
+from edgevision.passes.fuse_projected_scan import fuse_projected_scan
+from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
+
+
+def proven(before: ir.Model, after: ir.Model) -> bool:
+    """Both through the bodies of their operators."""
+    for model in (before, after):
+        attach_bodies(model)
+    return distance(before, after) <= 1e-5
+
+
+NORM = """g (float[1,12,20] x, float[1,6,4,5] z) => (float[1,6,4,5] y)
+    <int64[4] groups = {1, 2, 6, 20}, int64[1] axes = {1}, int64[4] maps = {1, 6, 4, 5}> {
+    grouped = Reshape(x, groups)
+    sum = ReduceSum<keepdims=0>(grouped, axes)
+    last = Transpose<perm=[0,2,1]>(sum)
+    norm = LayerNormalization<axis=-1, epsilon=0.001>(last, weight, bias)
+    first = Transpose<perm=[0,2,1]>(norm)
+    map = Reshape(first, maps)
+    sigmoid = Sigmoid(z)
+    silu = Mul(z, sigmoid)
+    y = Mul(map, silu)
+}"""
+NORM_WEIGHTS = {"weight": (6,), "bias": (6,)}
+
+
+def test_a_norm_takes_the_sum_before_it_and_the_gate_behind() -> None:
+    before, after = graph(NORM, NORM_WEIGHTS), graph(NORM, NORM_WEIGHTS)
+    (place,) = fuse_channel_norm(after).applied
+    assert place.nodes_before == 7
+    assert op_types(after) == {"EvChannelNorm": 1}
+    assert proven(before, after)
+
+
+def test_a_norm_alone_is_fused_too() -> None:
+    text = """g (float[1,6,20] x) => (float[1,6,20] y) {
+        last = Transpose<perm=[0,2,1]>(x)
+        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        y = Transpose<perm=[0,2,1]>(norm)
+    }"""
+    before, after = graph(text, NORM_WEIGHTS), graph(text, NORM_WEIGHTS)
+    assert fuse_channel_norm(after).modified
+    assert op_types(after) == {"EvChannelNorm": 1}
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("sum = ReduceSum<keepdims=0>(grouped, axes)", "sum = ReduceMax<keepdims=0>(grouped, axes)"),
+        ("Sigmoid(z)", "Tanh(z)"),
+    ],
+)
+def test_a_norm_leaves_what_is_no_sum_and_no_gate(change: tuple[str, str]) -> None:
+    before, after = graph(NORM.replace(*change), NORM_WEIGHTS), graph(NORM.replace(*change), NORM_WEIGHTS)
+    assert fuse_channel_norm(after).modified
+    assert op_types(after)["EvChannelNorm"] == 1
+    assert op_types(after)[change[1].split("= ")[-1].split("<")[0].split("(")[0]] == 1
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize("change", [("axis=-1", "axis=1"), ("[0,2,1]>(norm)", "[2,1,0]>(norm)")])
+def test_other_norms_stay(change: tuple[str, str]) -> None:
+    """Over two axes, or with its result turned another way."""
+    text = NORM.replace(*change)
+    weights = {"weight": (20, 6), "bias": (20, 6)} if change[1] == "axis=1" else NORM_WEIGHTS
+    model = graph(text, weights)
+    assert not fuse_channel_norm(model).modified
+
+
+SCAN = """g (float[1,6,4,5] x) => (float[1,6,20] y)
+    <int64[3] rows = {1, 6, 20}, int64[3] sizes = {6, 2, 2}, int64[4] states = {1, 2, 1, 20}, int64[4] groups = {1, 2, 6, 20},
+     int64[1] axes = {1}, float[1,12,20] scanned> {
+    sigmoid = Sigmoid(x)
+    silu = Mul(x, sigmoid)
+    u = Reshape(silu, rows)
+    projected = Conv<kernel_shape=[1]>(u, w)
+    dt, b, c = Split<axis=1>(projected, sizes)
+    delta = Conv<kernel_shape=[1], group=2>(dt, v)
+    B = Reshape(b, states)
+    C = Reshape(c, states)
+    scanned = edgevision.EvSelectiveScan<delta_softplus=1, reverse=[0,1], plugin_namespace="edgevision",
+                                         plugin_version="1">(u, delta, A, B, C, D, delta_bias)
+    grouped = Reshape(scanned, groups)
+    y = ReduceSum<keepdims=0>(grouped, axes)
+}"""
+SCAN_WEIGHTS = {"w": (10, 6, 1), "v": (12, 3, 1), "A": (12, 1), "D": (12,), "delta_bias": (12,)}
+
+
+def test_a_scan_takes_its_projections_and_the_sum_of_directions() -> None:
+    before, after = graph(SCAN, SCAN_WEIGHTS), graph(SCAN, SCAN_WEIGHTS)
+    (place,) = fuse_projected_scan(after).applied
+    assert place.nodes_before == 11
+    assert op_types(after) == {"EvProjectedScan": 1, "Reshape": 1}
+    (node,) = (node for node in after.graph if node.op_type == "EvProjectedScan")
+    assert node.attributes.get_int("silu", 0) == 1
+    assert proven(before, after)
+
+
+def test_a_scan_whose_input_is_read_elsewhere_keeps_it() -> None:
+    text = SCAN.replace("float[1,6,20] y)", "float[1,6,20] y, float[1,6,20] u)")
+    before, after = graph(text, SCAN_WEIGHTS), graph(text, SCAN_WEIGHTS)
+    assert fuse_projected_scan(after).modified
+    assert op_types(after) == {"Sigmoid": 1, "Mul": 1, "Reshape": 1, "EvProjectedScan": 1}
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("delta_softplus=1", "delta_softplus=0"),
+        ("B = Reshape(b, states)", "b2 = Relu(b)\n B = Reshape(b2, states)"),
+        ("dt, b, c", "dt, c, b"),
+        ("ReduceSum", "ReduceMax"),
+    ],
+)
+def test_other_scans_stay(change: tuple[str, str]) -> None:
+    model = graph(SCAN.replace(*change), SCAN_WEIGHTS)
+    assert not fuse_projected_scan(model).modified
+
+
+WAVELET = """g (float[1,5,7,6] x, float[1,5,7,6] r) => (float[1,5,7,6] y)
+    <int64[4] flat = {1, 20, 4, 3}, int64[5] apart = {1, 5, 4, 4, 3}, float[1,5,4,4,3] bands, float[1,5,7,6] back> {
+    bands = edgevision.EvDWT<mode="zero", plugin_namespace="edgevision", plugin_version="1">(x, f)
+    together = Reshape(bands, flat)
+    conv = Conv<kernel_shape=[3,3], pads=[1,1,1,1], group=20>(together, w, b)
+    mixed = Reshape(conv, apart)
+    back = edgevision.EvIDWT<mode="zero", crop=[1,0], plugin_namespace="edgevision", plugin_version="1">(mixed, h)
+    sum = Add(r, back)
+    y = Relu(sum)
+}"""
+WAVELET_WEIGHTS = {"f": (20, 1, 2, 2), "h": (20, 1, 2, 2), "w": (20, 1, 3, 3), "b": (20,)}
+
+
+def test_a_wavelet_convolution_takes_the_sum_and_the_relu() -> None:
+    before, after = graph(WAVELET, WAVELET_WEIGHTS), graph(WAVELET, WAVELET_WEIGHTS)
+    (place,) = fuse_wavelet_conv(after).applied
+    assert place.nodes_before == 7
+    assert op_types(after) == {"EvWaveletConv": 1}
+    assert proven(before, after)
+
+
+def test_a_wavelet_convolution_without_sum_and_relu_is_fused_too() -> None:
+    text = WAVELET.replace("sum = Add(r, back)", "sum = Sigmoid(back)").replace(", float[1,5,7,6] r)", ")")
+    before, after = graph(text, WAVELET_WEIGHTS), graph(text, WAVELET_WEIGHTS)
+    assert fuse_wavelet_conv(after).modified
+    assert op_types(after) == {"EvWaveletConv": 1, "Sigmoid": 1, "Relu": 1}
+    assert proven(before, after)
+
+
+def test_what_the_kernel_cannot_hold_stays() -> None:
+    """Filters that all channels share, four taps, and maps too wide for its stack."""
+    shared = graph(WAVELET, {**WAVELET_WEIGHTS, "f": (4, 1, 2, 2)})
+    assert not fuse_wavelet_conv(shared).modified
+    wide = WAVELET.replace("7,6]", "7,80]").replace("4, 3}", "4, 40}").replace("4,4,3]", "4,4,40]")
+    assert not fuse_wavelet_conv(graph(wide, WAVELET_WEIGHTS)).modified
+    periodic = WAVELET.replace('EvDWT<mode="zero"', 'EvDWT<mode="periodization"')
+    assert not fuse_wavelet_conv(graph(periodic, WAVELET_WEIGHTS)).modified
