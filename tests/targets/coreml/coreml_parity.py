@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import onnx_ir as ir
 import onnxruntime
 from numpy.typing import NDArray
 
+from edgevision.ops.operator import operators
 from edgevision.proof import Difference, worst_difference
 from edgevision.targets.coreml.evaluator import Evaluator
 from edgevision.targets.coreml.names import mil_name
@@ -90,3 +91,30 @@ def kinds(model: ir.Model, folder: Path, **options: Any) -> list[tuple[str, str]
     """Kind and output element type of every operation of the saved program, in order."""
     path = save(convert(model, PackageOptions(**options)), folder / "kinds.mlpackage")
     return [(o.kind, o.outputs[0][1].dtype) for o in Evaluator(path).program.main.operations]
+
+
+def node_model(
+    op: str, inputs: Sequence[Array | None], fixed: Sequence[int], attributes: Mapping[str, Any]
+) -> ir.Model:
+    """A model of one node; inputs at the places in `fixed` are constants."""
+    values: list[ir.Value | None] = []
+    initializers, graph_inputs = [], []
+    for index, (tensor, array) in enumerate(zip(operators()[op].inputs, inputs, strict=False)):
+        if array is None:
+            values.append(None)
+            continue
+        value = ir.Value(name=tensor.name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(array.shape))
+        if index in fixed:
+            value.const_value = ir.Tensor(array, name=tensor.name)
+            initializers.append(value)
+        else:
+            graph_inputs.append(value)
+        values.append(value)
+    while values and values[-1] is None:
+        values.pop()
+    y = ir.Value(name="y", type=ir.TensorType(ir.DataType.FLOAT))
+    node = ir.node(op, values, attributes, domain="edgevision", outputs=[y], name=op)
+    graph = ir.Graph(
+        graph_inputs, [y], nodes=[node], initializers=initializers, opset_imports={"": 20, "edgevision": 1}
+    )
+    return ir.Model(graph, ir_version=10)

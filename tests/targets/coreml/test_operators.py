@@ -8,42 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import pytest
-from coreml_parity import Array, evaluated
+from coreml_parity import Array, evaluated, node_model
 
 from edgevision.ops.operator import operators
 from edgevision.proof import difference
 from edgevision.targets.coreml.evaluator import Evaluator
 from edgevision.targets.coreml.lowering import selective_scan
 from edgevision.targets.coreml.package import PackageOptions, convert, save
-
-
-def node_model(
-    op: str, inputs: Sequence[Array | None], fixed: Sequence[int], attributes: Mapping[str, Any]
-) -> ir.Model:
-    """A model of one node; inputs at the places in `fixed` are constants."""
-    values: list[ir.Value | None] = []
-    initializers, graph_inputs = [], []
-    for index, (tensor, array) in enumerate(zip(operators()[op].inputs, inputs, strict=False)):
-        if array is None:
-            values.append(None)
-            continue
-        value = ir.Value(name=tensor.name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(array.shape))
-        if index in fixed:
-            value.const_value = ir.Tensor(array, name=tensor.name)
-            initializers.append(value)
-        else:
-            graph_inputs.append(value)
-        values.append(value)
-    while values and values[-1] is None:
-        values.pop()
-    y = ir.Value(name="y", type=ir.TensorType(ir.DataType.FLOAT))
-    node = ir.node(op, values, attributes, domain="edgevision", outputs=[y], name=op)
-    graph = ir.Graph(
-        graph_inputs, [y], nodes=[node], initializers=initializers, opset_imports={"": 20, "edgevision": 1}
-    )
-    return ir.Model(graph, ir_version=10)
 
 
 def error_of(
