@@ -4,9 +4,9 @@ fp16 ends at 65,504 and vanishes below 6e-8. A square overflows from 256 on, a s
 exp beyond 11; an epsilon of 1e-12 added under a root is nothing. What these feed (the mean of squares, the root, the
 division by it) stays in fp32 too, up to the first operation that is not in `FOLLOWERS`.
 
-The scan is exempt: its exponent is never positive and its sums are over a handful of states, so it cannot overflow,
-and staying in fp16 keeps it on the Neural Engine. What its fp16 costs depends on its memory: 1e-2 of the output's std
-where states are forgotten within a few steps, 3e-2 where they last for dozens (both with a gate, at the worst place).
+The scan is exempt: its rates are never positive and its sums are over a handful of states, so it cannot overflow, and
+staying in fp16 keeps it on the Neural Engine. It costs 1e-2 to 3e-2 of the output's std at the worst place, which is an
+outlier of tens of std whose own rounding to fp16 is that large.
 """
 
 from __future__ import annotations

@@ -120,9 +120,10 @@ def test_fp16_scans_at_the_graphs_own_tensors(
 ) -> None:
     scans = scans_of(networks("mobilemamba_t2", "own"))
     assert len(scans) == 5
-    assert max(scan.error(tmp_path) for scan in scans) < 1e-2
+    tolerance = 2e-2  # the worst place is a value of 30 std, whose own rounding is 1e-2
+    assert max(scan.error(tmp_path) for scan in scans) < tolerance
     monkeypatch.setattr(selective_scan, "_scanned", lambda a, x, backward: x)
-    assert min(scan.error(tmp_path) for scan in scans) > 10 * 1e-2
+    assert min(scan.error(tmp_path) for scan in scans) > 10 * tolerance
 
 
 @dataclass(frozen=True)

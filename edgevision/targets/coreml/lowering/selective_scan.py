@@ -1,12 +1,14 @@
 """EvSelectiveScan in parallel form: h_t = a_t h_{t-1} + x_t with a = exp(dt A), x = dt B u, y = sum_n C h + D u.
 
-Everything is four axes, [group, channel, state, L], with static shapes; both forms multiply and add only what a
-sequential scan multiplies and adds, so they hold in fp16 (cumulative sums and their differences do not).
+Everything is four axes, [group, channel, state, L], with static shapes. A decay over several steps is the exponential
+of the sum of their dt A, never the product of their exponentials: in fp16 each factor is off by up to 2e-4, and a
+product of dozens of them by dozens of times that. Sums are over windows; they are not subtracted from one another.
 
-- A state of up to `LARGE` elements: Hillis and Steele. Level s = 1, 2, 4, ... < L: x += a shift(x, s),
-  a *= shift(a, s); shifts bring in 0 and 1.
+- A state of up to `LARGE` elements: Hillis and Steele. Level s = 1, 2, 4, ... < L: x += exp(r) shift(x, s),
+  r += shift(r, s), with r = dt A at first; shifts bring in 0.
 - A larger one: radix 8, which reads memory two and a half times rather than log2(L) times. Rows of 8 steps are
-  composed in turn, the last of each row recurses, and what it carries in is added: out_i = h_i + p_i H.
+  composed in turn, the last of each row recurses, and what it carries in is added: out_i = h_i + exp(r_i) H with r_i
+  the rates summed over the row up to i.
 
 A group that scans from the end shifts, or composes, the other way: no flip is made.
 """
@@ -72,9 +74,9 @@ def _run(call: Call, delta: MilVar, first: int, last: int, groups: int, backward
         mb.reshape(x=_channels(call.var(index), first, last), shape=[batch * count, 1, size, length])
         for index in (_B, _C)
     )
-    a = mb.exp(x=mb.mul(x=dt, y=matrix))
+    rate = mb.mul(x=dt, y=matrix)
     x = mb.mul(x=mb.mul(x=dt, y=u), y=b)
-    h = _scanned(a, x, backward)
+    h = _scanned(rate, x, backward)
     y = mb.mul(x=h, y=c)
     y = y if size == 1 else mb.reduce_sum(x=y, axes=[2], keep_dims=True)
     if call.given(_D):
@@ -115,75 +117,77 @@ def _skip(call: Call, batch: int, low: int, high: int, width: int) -> Any:
     return _per_channel(column, batch, width, 1)
 
 
-def _scanned(a: MilVar, x: MilVar, backward: bool) -> MilVar:
+def _scanned(rate: MilVar, x: MilVar, backward: bool) -> MilVar:
+    """H of h_t = exp(rate_t) h_{t-1} + x_t, [G, D, N, L]."""
     elements = int(np.prod(x.shape))
-    return _hillis_steele(a, x, backward) if elements <= LARGE else _radix(a, x, backward)
+    return _hillis_steele(rate, x, backward) if elements <= LARGE else _radix(rate, x, backward)
 
 
-def _shifted(x: MilVar, axis: int, amount: int, backward: bool, fill: float) -> MilVar:
-    """`x` moved `amount` steps later in its scanning direction, `fill` entering."""
+def _shifted(x: MilVar, axis: int, amount: int, backward: bool) -> MilVar:
+    """`x` moved `amount` steps later in its scanning direction, zeros entering."""
     size = x.shape[axis]
     kept = cut(x, axis, amount, size) if backward else cut(x, axis, 0, size - amount)
     pads = [0] * (2 * x.rank)
     pads[2 * axis + int(backward)] = amount
-    return mb.pad(x=kept, pad=pads, mode="constant", constant_val=like(x, fill))
+    return mb.pad(x=kept, pad=pads, mode="constant", constant_val=like(x, 0.0))
 
 
-def _hillis_steele(a: MilVar, x: MilVar, backward: bool) -> MilVar:
+def _decayed(rate: MilVar, h: MilVar, x: MilVar) -> MilVar:
+    return mb.add(x=mb.mul(x=mb.exp(x=rate), y=h), y=x)
+
+
+def _hillis_steele(rate: MilVar, x: MilVar, backward: bool) -> MilVar:
     length, step = x.shape[3], 1
     while step < length:
-        x = mb.add(x=mb.mul(x=a, y=_shifted(x, 3, step, backward, 0.0)), y=x)
+        x = _decayed(rate, _shifted(x, 3, step, backward), x)
         if 2 * step < length:
-            a = mb.mul(x=a, y=_shifted(a, 3, step, backward, 1.0))
+            rate = mb.add(x=rate, y=_shifted(rate, 3, step, backward))
         step *= 2
     return x
 
 
-def _radix(a: MilVar, x: MilVar, backward: bool) -> MilVar:
+def _radix(rate: MilVar, x: MilVar, backward: bool) -> MilVar:
     """[G, D, N, L] with time moved to the front, [L, 1, 1, F], for the recursion."""
     shape = list(x.shape)
     length, rest = shape[3], int(np.prod(shape[:3]))
-    moved = [mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (a, x)]
-    h = _compose(moved[0], moved[1], backward)
+    first, second = (mb.reshape(x=mb.transpose(x=t, perm=[3, 0, 1, 2]), shape=[length, 1, 1, rest]) for t in (rate, x))
+    h = _compose(first, second, backward)
     return mb.transpose(x=mb.reshape(x=h, shape=[length, *shape[:3]]), perm=[1, 2, 3, 0])
 
 
-def _compose(a: MilVar, x: MilVar, backward: bool) -> MilVar:
+def _compose(rate: MilVar, x: MilVar, backward: bool) -> MilVar:
     """The scan of [L, 1, 1, F] over its first axis."""
     length, rest = x.shape[0], x.shape[3]
     if length <= _RADIX:
-        return mb.concat(values=_serial(_steps(a, length, 0), _steps(x, length, 0), backward)[0], axis=0)
+        return mb.concat(values=_serial(_steps(rate, length, 0), _steps(x, length, 0), backward)[0], axis=0)
     rows = -(-length // _RADIX)
     short = rows * _RADIX - length
-    # Neutral steps at the end of time in either direction: they leave every real step as it is.
-    a, x = (
-        mb.reshape(
-            x=mb.pad(x=t, pad=[0, short, 0, 0, 0, 0, 0, 0], mode="constant", constant_val=like(t, fill))
-            if short
-            else t,
-            shape=[rows, _RADIX, 1, rest],
-        )
-        for t, fill in ((a, 1.0), (x, 0.0))
-    )
-    states, products = _serial(_steps(a, _RADIX, 1), _steps(x, _RADIX, 1), backward)
+    # Steps of rate 0 and input 0 at the end of time, in either direction, leave every real step as it is.
+    rate, x = (mb.reshape(x=_lengthened(t, short), shape=[rows, _RADIX, 1, rest]) for t in (rate, x))
+    states, rates = _serial(_steps(rate, _RADIX, 1), _steps(x, _RADIX, 1), backward)
     exit_place = 0 if backward else _RADIX - 1
-    carried = _compose(products[exit_place], states[exit_place], backward)
-    entering = _shifted(carried, 0, 1, backward, 0.0)
-    joined = [mb.add(x=h, y=mb.mul(x=p, y=entering)) for h, p in zip(states, products, strict=True)]
+    carried = _compose(rates[exit_place], states[exit_place], backward)
+    entering = _shifted(carried, 0, 1, backward)
+    joined = [_decayed(r, entering, h) for h, r in zip(states, rates, strict=True)]
     whole = mb.reshape(x=mb.concat(values=joined, axis=1), shape=[rows * _RADIX, 1, 1, rest])
     return cut(whole, 0, 0, length) if short else whole
+
+
+def _lengthened(t: MilVar, amount: int) -> MilVar:
+    if not amount:
+        return t
+    return mb.pad(x=t, pad=[0, amount, 0, 0, 0, 0, 0, 0], mode="constant", constant_val=like(t, 0.0))
 
 
 def _steps(t: MilVar, count: int, axis: int) -> list[MilVar]:
     return [t] if count == 1 else list(mb.split(x=t, num_splits=count, axis=axis))
 
 
-def _serial(a: list[MilVar], x: list[MilVar], backward: bool) -> tuple[list[MilVar], list[MilVar]]:
-    """States and products of steps taken one after the other, in the order of time."""
+def _serial(rate: list[MilVar], x: list[MilVar], backward: bool) -> tuple[list[MilVar], list[MilVar]]:
+    """States of steps taken one after the other, and the rates summed up to each, in the order of time."""
     places = list(range(len(x)))[:: -1 if backward else 1]
-    states, products = {places[0]: x[places[0]]}, {places[0]: a[places[0]]}
+    states, sums = {places[0]: x[places[0]]}, {places[0]: rate[places[0]]}
     for before, here in pairwise(places):
-        states[here] = mb.add(x=mb.mul(x=a[here], y=states[before]), y=x[here])
-        products[here] = mb.mul(x=products[before], y=a[here])
-    in_order = range(len(x))
-    return [states[place] for place in in_order], [products[place] for place in in_order]
+        states[here] = _decayed(rate[here], states[before], x[here])
+        sums[here] = mb.add(x=sums[before], y=rate[here])
+    return [states[place] for place in range(len(x))], [sums[place] for place in range(len(x))]
