@@ -134,7 +134,9 @@ def test_source_digest_changes_with_every_part_of_our_source(tmp_path: Path) -> 
 
     def digest() -> str:
         # -S: an editable install's finder would answer for the copy
-        done = subprocess.run([sys.executable, "-S", "-c", DIGEST], cwd=copy, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", DIGEST], cwd=copy, capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     seen = [digest()]
