@@ -1,7 +1,7 @@
 """Folds what does not depend on the input and removes what nothing uses. No weight changes its value here.
 
-The cases: constant expressions (shape arithmetic, re-ordered weights, −exp(A_log)), reshapes to computed shapes,
-identities, equal sub-expressions, equal integer constants, unused nodes, opsets and functions. Equal *weights* stay
+The cases: constant expressions (shape arithmetic, re-ordered weights, −exp(A_log)), reshapes to computed shapes, parts
+without elements, identities, equal sub-expressions, equal integer constants, unused nodes, opsets and functions. Equal *weights* stay
 apart: a fold may later change one and not the other.
 
 onnxsim, tried behind it, removes not one node more from the zoo's graphs; from CFSR's published file it removes 19, each
@@ -14,6 +14,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.optimizer import fold_constants
 
+from edgevision.passes.empty_parts import drop_empty_parts
 from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.split_constants import split_constants
 from edgevision.passes.static_reshape import make_reshapes_static
@@ -45,6 +46,7 @@ def _tidy(model: ir.Model) -> bool:
     for _ in range(4):  # each round may open work for the next; graphs settle in two or three
         _LIFT(model)
         split = split_constants(model)
+        shortened = drop_empty_parts(model)
         folded = fold_constants(
             model,
             onnx_shape_inference=True,
@@ -55,7 +57,7 @@ def _tidy(model: ir.Model) -> bool:
         lifted = _CLEAN(model).modified
         merged = _merge_integer_constants(model)
         reshaped = make_reshapes_static(model)
-        if not (split or folded.modified or lifted or merged or reshaped):
+        if not (split or shortened or folded.modified or lifted or merged or reshaped):
             break
         changed = True
     return changed

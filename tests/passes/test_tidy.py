@@ -141,3 +141,34 @@ def test_a_large_constant_is_not_unrolled() -> None:
     )
     tidy(model)
     assert sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value) < 1000
+
+
+def test_parts_without_elements_go(tmp_path: Path) -> None:
+    """As MobileMamba-S6 writes the identity channels of a stage that has none."""
+    model = same(
+        """(float[2, 12] x) => (float[2, 12] y) <int64[3] sizes = {8, 4, 0}> {
+            wide, near, rest = Split <axis = 1> (x, sizes)
+            a = Exp (wide)
+            b = Relu (near)
+            y = Concat <axis = 1> (a, b, rest)
+        }""",
+        tmp_path,
+        x=X,
+    )
+    assert [(node.op_type, len(node.inputs), len(node.outputs)) for node in model.graph if node.op_type != "Exp"] == [
+        ("Split", 2, 2),
+        ("Relu", 1, 1),
+        ("Concat", 2, 1),
+    ]
+
+
+def test_an_empty_part_that_is_a_result_stays(tmp_path: Path) -> None:
+    model = same(
+        """(float[2, 12] x) => (float[2, 12] y, float[2, 0] z) <int64[2] sizes = {12, 0}> {
+            part, z = Split <axis = 1> (x, sizes)
+            y = Exp (part)
+        }""",
+        tmp_path,
+        x=X,
+    )
+    assert ops(model) == ["Split", "Exp"]
