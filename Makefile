@@ -3,6 +3,7 @@
 #   make test    all tests that need no hardware          make check     formatting, lint, types
 #   make bench   speed against named peers                make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
+#   make zoo-table  measure the zoo for the README's table, as far as it is not measured yet
 #   make wheel   the wheel                                make clean     remove all that was built
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -13,7 +14,7 @@ DEMO := build/demo
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo gpu-test check types bench plugins wheel clean
+.PHONY: demo test test-zoo zoo-table gpu-test check types bench plugins wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -29,6 +30,9 @@ test: $(VENV)/.test
 
 test-zoo: $(VENV)/.test
 	$(BIN)/python -m pytest -m zoo
+
+zoo-table: $(VENV)/.test
+	$(BIN)/python tests/zoo/measure_zoo.py --latency
 
 gpu-test: $(VENV)/.test
 	$(BIN)/python -m pytest -m gpu -rs
