@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +26,9 @@ RECORD: Final = "engine.json"
 GRAPH: Final = "model.trt.onnx"
 LOG: Final = "build.log"
 #: What runs in the build's process.
-BUILDER: Final = "edgevision.targets.tensorrt.build_engine"
+BUILDER = "edgevision.targets.tensorrt.build_engine"
+#: Seconds a worker may take unless it is told otherwise.
+TIMEOUT = 900.0
 #: What TensorRT for RTX builds for when it is told nothing: everything it knows from compute capability 8.0 on.
 _DEFAULT_CAPABILITIES: Final = ("8.0", "8.6", "8.9", "12.0", "12.1")
 
@@ -50,7 +52,7 @@ class TensorRT:
     batch: Batch | None = None
     flavor: FlavorName | None = None
     compute_capability: str = ""
-    timeout: float = 900.0
+    timeout: float = field(default_factory=lambda: TIMEOUT)
     kernels: str = "edgevision.plugins.triton"
 
     def why_not(self) -> WhyNot | None:
