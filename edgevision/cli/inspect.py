@@ -19,7 +19,7 @@ def inspect(bundle: BundleArg, json: Json = False) -> None:
     manifest = open_bundle(bundle)
     record = open_record(bundle, manifest)
     if json:
-        print_json({**as_json(manifest), "record": record})
+        print_json({**as_json(manifest), **({} if record is None else {"record": record})})
     else:
         show_manifest(bundle, manifest)
         show_record(manifest, record)
