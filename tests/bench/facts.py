@@ -14,7 +14,7 @@ from prepare import Prepared
 
 import edgevision as ev
 from edgevision import native
-from edgevision.devices.ort_trace import op_times
+from edgevision.devices.ort_trace import trace
 from edgevision.targets.onnxruntime import OnnxRuntime
 
 __all__ = ["facts"]
@@ -71,4 +71,4 @@ def _per_op(path: Path, model: Prepared) -> Sequence[dict[str, Any]]:
         target = OnnxRuntime(threads=1, profile_to=str(Path(folder) / "trace"))
         with target.load(path) as runner:
             name = runner.inputs[0].name
-        return op_times(target, path, {name: x}, runs=20)
+        return trace(target, path, {name: x}, runs=20).per_op

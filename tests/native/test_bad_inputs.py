@@ -38,6 +38,7 @@ def fused_inputs(op: str) -> list[Array]:
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
         "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
+        "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),
     }
     return [floats(*size) for size in sizes[op]]
@@ -149,6 +150,7 @@ def large_inputs(op: str) -> list[Array]:
         "EvIDWT": ((1, C, 4, pixels, pixels), bands),
         "EvChannelNorm": ((1, K * C, pixels * pixels), (C,), (C,), maps),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
+        "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": ((1, C, 20, 20), bands, bands, (4 * C, 1, 7, 7), (4 * C,), (1, C, 20, 20)),
     }
     inputs = [floats(*size) for size in sizes[op]]
@@ -214,7 +216,9 @@ def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytes
 
 
 FUSED = [
-    (op, index) for op in ("EvChannelNorm", "EvProjectedScan", "EvWaveletConv") for index in range(len(INPUTS[op]))
+    (op, index)
+    for op in ("EvChannelNorm", "EvProjectedScan", "EvResponseNorm", "EvWaveletConv")
+    for index in range(len(INPUTS[op]))
 ]
 
 
@@ -239,7 +243,7 @@ def test_what_the_fused_kernels_cannot_hold_is_refused() -> None:
     assert "may be at most 128" in refusal("EvProjectedScan", steep)
 
 
-@pytest.mark.parametrize("op", ["EvDWT", "EvIDWT", "EvChannelNorm", "EvProjectedScan", "EvWaveletConv"])
+@pytest.mark.parametrize("op", [op for op in INPUTS if op != "EvSelectiveScan"])
 def test_an_empty_batch_gives_an_empty_result(op: str) -> None:
     inputs = inputs_of(op)
     empty = [t[:0] if t.shape[0] == 1 else t for t in inputs]
@@ -251,6 +255,7 @@ def test_maps_without_pixels() -> None:
     norm, scan, conv = (fused_inputs(op) for op in ("EvChannelNorm", "EvProjectedScan", "EvWaveletConv"))
     assert run("EvChannelNorm", [norm[0][:, :, :0], *norm[1:3], norm[3][:, :, :0]], {}).size == 0
     assert run("EvProjectedScan", [scan[0][:, :, :0], *scan[1:]], {}).size == 0
+    assert run("EvResponseNorm", [floats(2, 3, 0, 4), floats(3)], {"gelu": 1}).size == 0
     assert "has an empty image" in refusal("EvWaveletConv", [conv[0][:, :, :0], *conv[1:]])
 
 

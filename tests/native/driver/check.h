@@ -38,6 +38,7 @@ struct Buffer {
 };
 
 inline double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+inline double gelu(double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }
 inline double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
 // "name 1x2x3", for messages.
@@ -51,7 +52,7 @@ void expect_refused(const char* part, const std::function<void()>& plan);
 // item(0) … item(items - 1), none of which may allocate.
 void run_counting(int64_t items, const std::function<void(int64_t)>& item, const std::string& what);
 
-// Largest relative error of exp and softplus at every `step`-th float32.
+// Largest error of exp, softplus and GELU at every `step`-th float32.
 void math(uint64_t step);
 
 // One random node each, against plain loops in double.
@@ -60,6 +61,7 @@ void fuzz_projected_scan(Random& random);
 void fuzz_channel_norm(Random& random);
 void fuzz_wavelet(Random& random, bool inverse);
 void fuzz_wavelet_conv(Random& random);
+void fuzz_response_norm(Random& random);
 
 // Shapes that must be refused, and that empty ones are not.
 void refuse();

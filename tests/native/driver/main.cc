@@ -21,6 +21,7 @@ void fuzz(long runs) {
     fuzz_wavelet(random, false);
     fuzz_wavelet(random, true);
     fuzz_wavelet_conv(random);
+    fuzz_response_norm(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

@@ -1,4 +1,4 @@
-// exp and softplus of the kernels against the C library in double.
+// exp, softplus and GELU of the kernels against the C library in double.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -40,13 +40,33 @@ double check_function(const char* name, void (*kernel)(const float*, float*, int
   return worst;
 }
 
+// Where erf's argument matters: the error of x (1 + erf(x / sqrt 2)) / 2 in parts of |x| or of 1, whichever is more.
+double check_gelu(const Kernels& k) {
+  std::vector<float> x{0.0f, -0.0f, 1e-45f, 1e30f, -1e30f};
+  for (float value = -12.0f; value < 12.0f; value += 1.7e-4f) x.push_back(value);
+  std::vector<float> y(x.size());
+  k.gelu(x.data(), y.data(), static_cast<int64_t>(x.size()));
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double error = std::fabs(static_cast<double>(y[i]) - gelu(x[i]));
+    worst = std::max(worst, error / std::max(1.0, std::fabs(static_cast<double>(x[i]))));
+  }
+  if (!(worst < 4e-7)) fail("gelu is " + std::to_string(worst) + " off");
+  const float inf = std::numeric_limits<float>::infinity(), hard[] = {inf, -inf, std::nanf("")};
+  float result[3];
+  k.gelu(hard, result, 3);
+  if (result[0] != inf || result[1] != 0.0f || !std::isnan(result[2])) fail("gelu of infinities or NaN");
+  return worst;
+}
+
 }  // namespace
 
 void math(uint64_t step) {
   const Kernels& k = *kernels();
   const double exp_error = check_function("exp", k.exp, [](double x) { return std::exp(x); }, step);
   const double softplus_error = check_function("softplus", k.softplus, softplus, step);
-  std::printf("%s: exp %.2e, softplus %.2e relative\n", k.name, exp_error, softplus_error);
+  std::printf("%s: exp %.2e, softplus %.2e relative, GELU %.2e of its argument\n", k.name, exp_error, softplus_error,
+              check_gelu(k));
 }
 
 }  // namespace edgevision::driver

@@ -29,6 +29,12 @@ void refuse_fused() {
   expect_refused("EvChannelNorm: 'z' has shape",
                  [&] { plan_channel_norm({1, 4, 6}, {4}, {4}, {1, 4, beyond, beyond}, out); });
 
+  plan_response_norm({2, 0, 3, 3}, {0});
+  expect_refused("EvResponseNorm: 'x' has rank 3", [&] { plan_response_norm({1, 4, 6}, {4}); });
+  expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({0, 4, beyond, 2}, {4}); });
+  expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({1, 4, huge / 4, 1}, {4}); });
+  expect_refused("EvResponseNorm: 'gamma' has shape [5]", [&] { plan_response_norm({1, 4, 2, 2}, {5}); });
+
   const auto projected = [&](const Shape& x, int64_t channels, int64_t rank) {
     return plan_projected_scan({x, {rank + 2, channels}, {channels, rank}, {channels, 1}, {channels}, {channels}},
                                &zero, 1, false);
