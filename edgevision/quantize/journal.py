@@ -1,7 +1,7 @@
 """Measurements kept line by line as they are made, so that a search which is killed goes on where it stopped.
 
-One JSON line per measurement, `[key, value]`. Each begins
-with its line break: what a kill cut short is read over, measured again, and spoils no other line.
+One JSON line per measurement, `[key, value]`. Each begins with its line break: what a kill cut short is read over,
+measured again, and spoils no other line.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edgevision.quantize.journal import Journal
 
@@ -115,8 +116,8 @@ def search(
     costs, gains = {}, {}
     for index, layer in enumerate(layers, start=1):
         report(f"layer {index}/{len(layers)}: {layer}")
-        costs[layer] = float(journal.recall(f"cost {layer}", lambda layer=layer: cost(layer)))
-        gains[layer] = float(journal.recall(f"gain {layer}", lambda layer=layer: gain(layer)))
+        costs[layer] = float(journal.recall(f"cost {layer}", partial(cost, layer)))
+        gains[layer] = float(journal.recall(f"gain {layer}", partial(gain, layer)))
     order = _order(layers, costs, gains)
     for count in _counts(order, gains, shares):
         known.point(order[:count])
