@@ -156,18 +156,10 @@ def _quantized(source: _Source, options: ExportOptions, target: str, cache: Cach
     """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
     from edgevision.stages.quantize import quantize_graph
 
-    assert options.quantize is not None  # asked for by the caller
+    model, how, how_seen = source.graph.model, options.quantize, source.info.preprocess
+    assert how is not None  # asked for by the caller
     report("quantize")
-    int8 = quantize_graph(
-        source.graph.model,
-        source.samples,
-        source.info.preprocess,
-        target,
-        options.quantize,
-        cache,
-        report,
-        plugins=options.plugins,
-    )
+    int8 = quantize_graph(model, source.samples, how_seen, target, how, cache, report, plugins=options.plugins)
     graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
     warnings = (*source.warnings, *int8.warnings)
     return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
