@@ -52,10 +52,11 @@ class OnnxRuntime:
         """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
         source = self._kernels()
         path, changes, custom = self._write(model, folder, kernels=isinstance(source, Path))
-        library, notes = None, ()
+        library: Path | None = None
+        notes: tuple[str, ...] = ()
         if custom and isinstance(source, Path):  # a copy for whoever runs the bundle without us
             library = Path(shutil.copyfile(source, folder / source.name))
-        elif custom and source is not None:
+        elif custom and isinstance(source, WhyNot):
             reason = f"{source.reason} (mend: {source.mend})"
             notes = (f"kernels not used, the bodies serve instead: {reason}",)
         with self.load(path):
