@@ -13,7 +13,7 @@ from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import target_of
 from edgevision.devices.machine_state import machine_state
 from edgevision.devices.watching import Watch, unwatched
-from edgevision.efficiency.analyse import with_efficiency
+from edgevision.efficiency.analyse import analyse
 from edgevision.efficiency.peaks import local_peaks
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
@@ -87,7 +87,11 @@ def profile_local(
     after = machine_state()
     verdict, reasons = judge(latency)
     traced = _trace(target, manifest, bundle, feed, options)
-    document = {
+    peaks = None
+    if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
+        report("peaks")
+        peaks = local_peaks(options.threads)
+    return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
@@ -104,11 +108,8 @@ def profile_local(
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+        "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
     }
-    if not options.per_op or traced is None:  # a runtime without a trace has no peaks of this kind either
-        return with_efficiency(document, bundle, manifest, None)
-    report("peaks")
-    return with_efficiency(document, bundle, manifest, local_peaks(options.threads))
 
 
 def bundle_facts(manifest: Manifest) -> dict[str, Any]:

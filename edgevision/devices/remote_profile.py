@@ -16,7 +16,7 @@ from edgevision.devices.ort_trace import Trace, read_trace
 from edgevision.devices.remote_document import facts_of, half_document, parity_on, whole_document
 from edgevision.devices.runner import Told, read_tensors
 from edgevision.devices.watching import Watch, unwatched
-from edgevision.efficiency.analyse import with_efficiency
+from edgevision.efficiency.analyse import analyse
 from edgevision.efficiency.remote_peaks import remote_peaks
 from edgevision.errors import DataError, DeviceError
 from edgevision.pipeline import SAMPLE
@@ -81,7 +81,8 @@ def profile_device(
             raise HalfMeasuredError(lost, half_document(facts, told, lost, options)) from lost
     document = whole_document(facts, told, parity=parity, before=before, after=after, pinned=kit.cpu is not None)
     document |= {"per_op": list(traced.per_op) if options.per_op else None, "placement": dict(traced.placement)}
-    return with_efficiency(document, bundle, manifest, peaks)
+    document["efficiency"] = analyse(bundle, manifest, peaks, document["latency_ms"]["p50"], traced)
+    return document
 
 
 def _run(device: Device, kit: Kit, options: ProfileOptions, watch: Watch) -> tuple[Told, DeviceError | None]:

@@ -1,29 +1,33 @@
-"""A profile with the efficiency of what it measured, where the device's peaks are known."""
+"""The efficiency of a bundle on a device whose peaks are known, as a profile has it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside
-from edgevision.efficiency.peaks import Peaks
 from edgevision.errors import GraphError
-from edgevision.manifest import Manifest
 
-__all__ = ["with_efficiency"]
+if TYPE_CHECKING:
+    from edgevision.devices.ort_trace import Trace
+    from edgevision.efficiency.peaks import Peaks
+    from edgevision.manifest import Manifest
+
+__all__ = ["analyse"]
 
 
-def with_efficiency(document: dict[str, Any], bundle: Path, manifest: Manifest, peaks: Peaks | None) -> dict[str, Any]:
-    """`document` with the key `efficiency`: None without peaks, `{"why_not": …}` where a shape is unknown."""
+def analyse(
+    bundle: Path, manifest: Manifest, peaks: Peaks | None, latency_ms: float, traced: Trace | None
+) -> dict[str, Any] | None:
+    """The document of `efficiency_of`; None without peaks, `{"why_not": …}` where a shape is unknown."""
     if peaks is None:
-        return {**document, "efficiency": None}
+        return None
     import onnx_ir as ir
 
     from edgevision.efficiency.waterline import efficiency_of
 
     model = ir.load(inside(bundle, manifest.graph.path))
     try:
-        found = efficiency_of(model, peaks, document["latency_ms"]["p50"], document["per_op"] or ())
+        return efficiency_of(model, peaks, latency_ms, traced.per_op if traced else ())
     except GraphError as error:
-        return {**document, "efficiency": {"why_not": str(error)}}
-    return {**document, "efficiency": found}
+        return {"why_not": str(error)}

@@ -166,6 +166,13 @@ def _wavelet_conv(node: ir.Node) -> int:
     return pixels * sum(math.prod(_sizes(node.inputs[i])) for i in (1, 2, 3))
 
 
+def _shift_conv(node: ir.Node) -> int:
+    """A shift and an addition where a convolution multiplies and adds."""
+    taps = node.attributes["kernel_shape"].as_ints() if "kernel_shape" in node.attributes else (1, 1)
+    channels = _sizes(node.inputs[0])[1] // node.attributes.get_int("group", 1)
+    return math.prod(_sizes(node.outputs[0])) * channels * math.prod(taps)
+
+
 _MACS: Mapping[str, Callable[[ir.Node], int]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
@@ -174,6 +181,8 @@ _MACS: Mapping[str, Callable[[ir.Node], int]] = {
     "EvIDWT": _idwt,
     "EvProjectedScan": _projected_scan,
     "EvSelectiveScan": _scan,
+    "EvShiftConv": _shift_conv,
+    "EvShiftLinear": _matmul,
     "EvWaveletConv": _wavelet_conv,
     "Gemm": _gemm,
     "MatMul": _matmul,
