@@ -26,6 +26,7 @@ __all__ = [
     "ConfigValue",
     "Form",
     "Preprocessing",
+    "Trained",
     "Variant",
     "Weights",
     "aliases",
@@ -64,6 +65,25 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Weights that come with edgevision, `models/weights/<variant>.pth`: those of the first of `folds` networks.
+
+    Attributes:
+        data: what they were trained on, as `--data` names it.
+        seed: of the folds, the initialisation and the training.
+        folds: networks of the cross-validation.
+        accuracy: percent of the whole data set, each sample classified by the network that has not seen it.
+        sha256: of the file.
+    """
+
+    data: str
+    seed: int
+    folds: int
+    accuracy: float
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One network of the zoo, as its card describes it.
 
@@ -81,6 +101,8 @@ class Variant:
         macs: published multiply-accumulates at `input_size`.
         top1: published ImageNet top-1, in percent.
         tolerance: bound of max_abs_over_std against the official network.
+        weights: published ones.
+        trained: ours, which `export` takes when it is given no others.
         golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
         requires: packages beyond the core that the architecture imports.
         config: every field of the architecture's `Config`.
@@ -108,6 +130,7 @@ class Variant:
     golden: str | None = None
     deploy_golden: str | None = None
     weights: Weights | None = None
+    trained: Trained | None = None
     requires: tuple[str, ...] = ()
 
     @property
@@ -132,9 +155,11 @@ def variants() -> Mapping[str, Variant]:
 
 @cache
 def aliases() -> Mapping[str, str]:
-    """Each family's bare name -> its smallest variant, where that name is not a variant's own."""
+    """Each family's bare name -> its smallest published variant, where that name is not a variant's own."""
     smallest: dict[str, Variant] = {}
     for variant in variants().values():
+        if variant.trained is not None:
+            continue  # a miniature of ours
         best = smallest.get(variant.family)
         if best is None or (variant.params, variant.input_size) < (best.params, best.input_size):
             smallest[variant.family] = variant
@@ -209,7 +234,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
     for own in card["variants"]:
         stated = {**shared, **own}
         size = stated["input_size"]
-        weights = stated.get("weights")
+        weights, trained = stated.get("weights"), stated.get("trained")
         yield Variant(
             **{
                 **stated,
@@ -219,6 +244,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
                 "requires": tuple(stated.get("requires", ())),
                 "input_size": (size, size) if isinstance(size, int) else tuple(size),
                 "weights": Weights(**weights) if weights else None,
+                "trained": Trained(**trained) if trained else None,
                 "preprocessing": Preprocessing(
                     **_frozen({**card["preprocessing"], **own.get("preprocessing", {})}),
                 ),
