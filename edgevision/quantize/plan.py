@@ -16,6 +16,9 @@ from edgevision.quantize.scheme import Scheme
 
 __all__ = ["Plan", "make_plan", "weight_axis"]
 
+#: A convolution over no more channels than this is a stem.
+_IMAGE_CHANNELS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -106,6 +109,8 @@ def _why_float(node: ir.Node, scheme: Scheme, exclude: Collection[str]) -> str:
         depthwise = shape[1] == 1 and node.attributes.get_int("group", 1) > 1
         if depthwise and (not scheme.depthwise or "depthwise" in exclude):
             return scheme.stays_float.get("depthwise", "it is depthwise")
+        if "stem" in exclude and not depthwise and shape[1] <= _IMAGE_CHANNELS:
+            return "it reads an image, whose few channels fill no vector"
     elif len(shape) != 2 or node.attributes.get_float("alpha", 1.0) != 1 or node.attributes.get_float("beta", 1.0) != 1:
         return "its weight is not a plain matrix"
     if node.op_type == "Gemm" and node.attributes.get_int("transA", 0) != 0:

@@ -77,8 +77,10 @@ def quantize_graph(
     options: QuantizeOptions,
     cache: Cache,
     report: Report,
+    *,
+    plugins: bool = True,
 ) -> Int8:
-    """Calibrate and quantize `model` for `target`.
+    """Calibrate and quantize `model` for `target`; `plugins`: our kernels may be used there.
 
     Raises:
         DataError: the calibration set is unfit.
@@ -106,6 +108,7 @@ def quantize_graph(
         data,
         exclude=options.exclude,
         bias_correction=options.bias_correction,
+        plugins=plugins,
         cache=cache,
         report=report,
     )

@@ -36,7 +36,7 @@ def speed(ratio: float) -> Speed:
 
 
 def export(files: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, **how: object) -> Exported:
-    monkeypatch.setattr(module, "race", lambda *_: speed(ratio))  # what a busy machine measures decides no test
+    monkeypatch.setattr(module, "race", lambda *_, **__: speed(ratio))  # what a busy machine measures decides no test
     options = ExportOptions(
         model=str(files / "net.onnx"),
         target="ort",
