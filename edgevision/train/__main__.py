@@ -12,6 +12,11 @@ from edgevision.registry import find_variant, variants
 from edgevision.train.cross_validation import checkpoint_of, cross_validate
 
 
+def tell(text: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
 def main() -> None:
     """Cross-validate each model; the first fold's network goes to `--weights`."""
     every = [v.name for v in variants().values() if v.trained is not None]
@@ -22,11 +27,11 @@ def main() -> None:
     given = parser.parse_args()
     for name in given.models:
         variant = find_variant(name)
-        right = cross_validate(variant.name, given.folds, report=lambda text: print(text, file=sys.stderr))
+        right = cross_validate(variant.name, given.folds, report=tell)
         shipped = given.weights / f"{variant.name}.pth"
         given.weights.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkpoint_of(given.folds, variant, 0), shipped)
-        print(f"{variant.name}: accuracy = {100 * right.mean():.2f}, sha256 = \"{file_sha256(shipped)}\"")
+        tell(f'{variant.name}: accuracy = {100 * right.mean():.2f}, sha256 = "{file_sha256(shipped)}"')
 
 
 if __name__ == "__main__":
