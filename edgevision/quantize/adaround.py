@@ -115,7 +115,7 @@ def _learned(rows: Array, steps: Array, gram: Array, below: Array, largest: int)
             beta = 2 + 18 * (1 - (turn - count // 5) / (count - count // 5))
             loss = loss + _LAMBDA * (1 - (2 * up - 1).abs().pow(beta)).sum()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     decided: Array = (variable.detach() >= 0).numpy().astype(np.float64)
     return decided

@@ -89,7 +89,7 @@ def fit(
                 batch = jittered(inputs[chosen], options, generator)
                 loss = objective(model(batch), batch, targets[chosen])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 cycle.step()
@@ -103,7 +103,7 @@ def fit(
 def predict(model: nn.Module, images: NDArray[np.float32], batch: int = 100) -> NDArray[np.float32]:
     """What `model`, in eval mode, gives for [N, C, H, W]."""
     model.eval()
-    parts = [model(part) for part in torch.from_numpy(images).split(batch)]
+    parts = [model(part) for part in torch.split(torch.from_numpy(images), batch)]
     answers: NDArray[np.float32] = torch.cat(parts).numpy()
     return answers
 
