@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgevision.errors import ModelError, UsageError
+from edgevision.overrides import ConfigValue, configured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +37,6 @@ __all__ = [
     "variants",
 ]
 
-ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
 Form = Literal["training", "deploy"]
 
 
@@ -197,7 +197,9 @@ def create_model(name: str, *, deploy: bool = False, **overrides: object) -> nn.
     if deploy and "deploy" not in variant.forms:
         raise UsageError("deploy=True", f"{variant.name} has no deploy form of its own", "leave deploy out")
     module = _architecture(variant)
-    config = module.Config(**_configured(variant, overrides, {f.name for f in fields(module.Config)}))
+    config = module.Config(
+        **configured(variant.name, variant.config, overrides, {f.name for f in fields(module.Config)})
+    )
     model: nn.Module = module.build(config, deploy=deploy)
     return model.eval()
 
@@ -273,42 +275,3 @@ def _architecture(variant: Variant) -> Any:
             f"it needs the package {needed}, which cannot be imported ({error})",
             f"pip install 'edgevision[{','.join(variant.requires)}]'",
         ) from error
-
-
-def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[str]) -> dict[str, ConfigValue]:
-    """The card's config with `overrides`, which must name fields and have their types (a list stands for a tuple)."""
-    unknown = sorted(set(overrides) - allowed)
-    if unknown:
-        raise UsageError(
-            f"{variant.name}({', '.join(unknown)}=…)",
-            "the architecture has no such field",
-            f"allowed fields: {', '.join(sorted(allowed))}",
-        )
-    config = dict(variant.config)
-    for name, given in overrides.items():
-        config[name] = _typed(variant.name, name, given, config[name])
-    return config
-
-
-def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
-    """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
-    value: ConfigValue | None = _converted(given, like)
-    if value is None:
-        raise UsageError(
-            f"{model}({name}={given!r})",
-            f"{name} takes a {type(like).__name__} such as {like!r}",
-            f"give {name} a value of that type",
-        )
-    return value
-
-
-def _converted(given: object, like: ConfigValue) -> Any:
-    """`given` with the type of `like`, or None when it has another."""
-    if isinstance(like, tuple):
-        if not isinstance(given, (list, tuple)):
-            return None
-        each = [_converted(element, like[0]) for element in given]
-        return None if None in each else tuple(each)
-    if isinstance(like, float) and isinstance(given, int) and not isinstance(given, bool):
-        return float(given)
-    return given if type(given) is type(like) else None
