@@ -16,7 +16,8 @@ from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.insert import insert
 from edgevision.quantize.plan import Plan, make_plan
-from edgevision.quantize.recovery import Recovery, prepared
+from edgevision.quantize.prepare import prepared
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import Scheme
 
