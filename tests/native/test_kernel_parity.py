@@ -24,6 +24,7 @@ from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
+from edgevision.ops.response_norm import OPERATOR as RESPONSE
 from edgevision.ops.wavelet_conv import OPERATOR as WAVELET_CONV
 from edgevision.proof import difference
 
@@ -94,6 +95,9 @@ def _fused() -> dict[str, Case]:
             inputs: Inputs = [*random((Bt, K * C, H * W), (C,), (C,)), *(random((Bt, C, H, W)) if gated else [])]
             given: dict[str, AttributeValue] = {"epsilon": 1e-3}
             found[f"norm-{C}-{H}-{K}-{gated}"] = _case(NORM, inputs, given)
+        for gelu in (0, 1):
+            given = {"epsilon": 1e-6, "gelu": gelu}
+            found[f"response-{C}-{H}-{gelu}"] = _case(RESPONSE, random((Bt, C, H, W), (C,)), given)
         for R, reverse in ((1, (1,)), (7, (0, 1)), (20, (1, 0, 1))):
             K = len(reverse)
             inputs = random((Bt, C, H, W), (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,))
