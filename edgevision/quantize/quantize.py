@@ -25,6 +25,7 @@ from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
@@ -72,7 +73,7 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
     plugins: bool = True,
     cache: Cache,
     report: Callable[[str], None],
@@ -84,7 +85,7 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
         plugins: our kernels may be used.
         cache: keeps the ranges.
         report: told what begins.
@@ -100,7 +101,7 @@ def quantize(
         scheme,
         data,
         exclude=exclude,
-        bias_correction=bias_correction,
+        recovery=recovery or Recovery(),
         cache=cache,
         report=report,
     )
