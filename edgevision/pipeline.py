@@ -93,7 +93,7 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     with staged_bundle(out) as folder:
         source = _source(spec, options, cache, report)
         if options.quantize is not None:
-            source = _quantized(source, options.quantize, entry.name, cache, report)
+            source = _quantized(source, options, entry.name, cache, report)
             if source.int8 is not None and not source.int8.gained:
                 options = dataclasses.replace(options, precision="fp32")
                 target = make_target(entry, _target_options(entry, options))
@@ -152,12 +152,14 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
 
-def _quantized(source: _Source, how: QuantizeOptions, target: str, cache: Cache, report: Report) -> _Source:
+def _quantized(source: _Source, options: ExportOptions, target: str, cache: Cache, report: Report) -> _Source:
     """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
     from edgevision.stages.quantize import quantize_graph
 
+    model, how, how_seen = source.graph.model, options.quantize, source.info.preprocess
+    assert how is not None  # asked for by the caller
     report("quantize")
-    int8 = quantize_graph(source.graph.model, source.samples, source.info.preprocess, target, how, cache, report)
+    int8 = quantize_graph(model, source.samples, how_seen, target, how, cache, report, plugins=options.plugins)
     graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
     warnings = (*source.warnings, *int8.warnings)
     return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
@@ -199,7 +201,7 @@ def _finish(
         reparam=source.graph.reparam,
         calibration=source.int8.calibration if source.int8 else None,
         quantization=source.int8.quantization if source.int8 else None,
-        warnings=(*source.warnings, *artifact.notes),
+        warnings=(*source.warnings, *artifact.notes, *verified.warnings),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     from edgevision.bundle_readme import bundle_readme

@@ -16,6 +16,9 @@ from edgevision.quantize.scheme import Scheme
 
 __all__ = ["Plan", "make_plan", "weight_axis"]
 
+#: A convolution over no more channels than this is a stem.
+_IMAGE_CHANNELS = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -59,7 +62,7 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
             if result not in answers and (node.op_type not in scheme.float_outputs or _reads(result, joined)):
                 written[result] = None
         for node in joined:
-            written |= dict.fromkeys(node.outputs)
+            written |= dict.fromkeys(_results(node, scheme))
     read = {v: None for n in (*linear, *joined) for v in _data_inputs(n) if v not in written}
     scale_of = {out: node.inputs[0] for node in joined if node.op_type in scheme.layout for out in node.outputs}
     return Plan(
@@ -106,6 +109,8 @@ def _why_float(node: ir.Node, scheme: Scheme, exclude: Collection[str]) -> str:
         depthwise = shape[1] == 1 and node.attributes.get_int("group", 1) > 1
         if depthwise and (not scheme.depthwise or "depthwise" in exclude):
             return scheme.stays_float.get("depthwise", "it is depthwise")
+        if "stem" in exclude and not depthwise and shape[1] <= _IMAGE_CHANNELS:
+            return "it reads an image, whose few channels fill no vector"
     elif len(shape) != 2 or node.attributes.get_float("alpha", 1.0) != 1 or node.attributes.get_float("beta", 1.0) != 1:
         return "its weight is not a plain matrix"
     if node.op_type == "Gemm" and node.attributes.get_int("transA", 0) != 0:
@@ -128,13 +133,13 @@ def _joined(
     available = {_result(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
     reachable = []
     for node in candidates:
-        if node.outputs[0] not in answers and _fed(node, available):
-            available.update(node.outputs)
+        if _results(node, scheme)[0] not in answers and _fed(node, available):
+            available.update(_results(node, scheme))
             reachable.append(node)
     wanted = {v for n in linear for v in _data_inputs(n)}
     joined = []
     for node in reversed(reachable):
-        if any(out in wanted for out in node.outputs):
+        if any(out in wanted for out in _results(node, scheme)):
             wanted.update(_data_inputs(node))
             joined.append(node)
     return joined[::-1]
@@ -168,6 +173,11 @@ def _result(node: ir.Node, scheme: Scheme) -> ir.Value:
         absorbed: ir.Value = uses[0].node.outputs[0]
         return absorbed
     return out
+
+
+def _results(node: ir.Node, scheme: Scheme) -> list[ir.Value]:
+    """What an elementwise or layout operator writes; a sum's quantization takes in an activation too."""
+    return [_result(node, scheme)] if node.op_type == "Add" else list(node.outputs)
 
 
 def _reads(value: ir.Value, joined: list[ir.Node]) -> bool:

@@ -1,13 +1,15 @@
 """A float graph to the INT8 graph that is fastest on its target, or to the finding that none gains.
 
-Every placement the scheme offers is built and, where the target runs here, raced against the float graph: what an
-operator gains depends on its neighbours, since each border between float and INT8 costs a conversion.
+The graph is shaped for its target first: INT8 has to beat the float bundle as it would be built. What the scheme lets
+stay float is then decided by racing, since what an operator gains depends on its neighbours: each border between float
+and INT8 costs a conversion.
 """
 
 from __future__ import annotations
 
 import itertools
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +17,17 @@ from pathlib import Path
 import onnx_ir as ir
 
 from edgevision.cache import Cache
-from edgevision.calibration.calibrators import Method
 from edgevision.calibration.source import Image, batches
 from edgevision.errors import GraphError
 from edgevision.quantize.admit import admit
-from edgevision.quantize.bias_correction import channel_means, linear_inputs
-from edgevision.quantize.calibrate import CalibrationSet, calibrate
+from edgevision.quantize.builder import Builder, Form, calibrated_builder
+from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
-from edgevision.quantize.insert import insert
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
-from edgevision.quantize.plan import Plan, make_plan
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
+from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
 
@@ -48,7 +49,7 @@ class Outcome:
         excluded: operator kinds that the fastest placement leaves in float.
         fidelity: of the INT8 graph, as its runtime computes it, against the float one.
         graph_fidelity: the same of the Q/DQ graph computed node by node.
-        speed: INT8 against float on the target, None where it does not run here.
+        speed: INT8 against float on the target, in processor time of one thread; None where it does not run here.
         coverage: what ONNX Runtime computes in 8 bits, None for other targets.
         quantized, declined: linear operators in INT8, and those left out with the reason.
         races: placement -> its speed.
@@ -66,20 +67,14 @@ class Outcome:
     races: dict[str, Speed]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Placement:
-    excluded: tuple[str, ...]
-    plan: Plan
-    model: ir.Model
-
-
 def quantize(
     model: ir.Model,
     scheme: Scheme,
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
+    plugins: bool = True,
     cache: Cache,
     report: Callable[[str], None],
 ) -> Outcome:
@@ -90,7 +85,8 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
+        plugins: our kernels may be used.
         cache: keeps the ranges.
         report: told what begins.
 
@@ -99,47 +95,66 @@ def quantize(
         DataError: the data does not fit it.
     """
     admit(model)
-    timed = scheme.target == "ort"
-    offers = [(*exclude, *offer) for offer in (scheme.placements if timed else scheme.placements[:1])]
-    wanted = {str(v.name) for offer in offers for v in make_plan(model, scheme, offer).tensors}
-    ranges = calibrate(model, sorted(wanted), data, symmetric=scheme.activations.symmetric, cache=cache, report=report)
-    means = None
-    if bias_correction:
-        report("bias correction")
-        means = channel_means(model, linear_inputs(make_plan(model, scheme, exclude).linear), data.source, data.limit)
-    placements = []
-    for offer in offers:
-        copy = model.clone()
-        plan = make_plan(copy, scheme, offer)
-        insert(copy, plan, scheme, ranges, weight_method(data.method), means)
-        placements.append(_Placement(excluded=offer, plan=plan, model=copy))
+    original = target_form(model, scheme.target, plugins=plugins)
+    builder = calibrated_builder(
+        int8_form(original, scheme.target),
+        scheme,
+        data,
+        exclude=exclude,
+        recovery=recovery or Recovery(),
+        cache=cache,
+        report=report,
+    )
     report("compare")
     feeds = [images for images, _ in itertools.islice(batches(data.source, batch_of(model)), COMPARED)]
-    return _select(model, placements, feeds, timed=timed)
-
-
-def weight_method(method: Method) -> Method:
-    """Weights are searched for least error except where everything shall be kept."""
-    return "min-max" if method == "min-max" else "mse"
-
-
-def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *, timed: bool) -> Outcome:
-    """Race the placements, keep the fastest, and compare its answers."""
-    races: dict[str, Speed] = {}
-    best = placements[0]
     with tempfile.TemporaryDirectory(prefix="edgevision-") as name:
-        folder = Path(name)
-        target = OnnxRuntime(threads=1)
-        with target.load(_saved(model, folder / "float.onnx")) as original:
-            if timed:
-                for index, placement in enumerate(placements):
-                    with target.load(_saved(placement.model, folder / f"{index}.onnx")) as runner:
-                        races[_title(placement)] = race(original, runner, feeds[0])
-                best = max(placements, key=lambda p: races[_title(p)].ratio)
-            path = _saved(best.model, folder / "best.onnx")
-            with target.load(path) as runner, Reference().load(path) as plain:
-                close, plainly = fidelity(original, runner, feeds), fidelity(original, plain, feeds)
+        folder, target = Path(name), OnnxRuntime(threads=1, plugins=plugins)
+        races: dict[str, Speed] = {}
+        if scheme.target == "ort":
+            best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
+        else:
+            best = builder.build(exclude)
+        close, plainly = _fidelities(original, best.model, target, feeds, folder)
     _check_runtime(close, plainly)
+    return _outcome(model, builder, best, races, close, plainly)
+
+
+def _fastest(
+    original: ir.Model, builder: Builder, exclude: tuple[str, ...], target: OnnxRuntime, feed: Image, folder: Path
+) -> tuple[Form, dict[str, Speed]]:
+    """Everything in 8 bits, less what the scheme lets stay float where that is faster."""
+    races: dict[str, Speed] = {}
+    with target.load(_saved(original, folder / "float.onnx")) as reference:
+
+        def timed(form: Form) -> Speed:
+            with target.load(_saved(form.model, folder / "form.onnx")) as runner:
+                return races.setdefault(_title(form), race(reference, runner, feed, clock=time.thread_time))
+
+        best = builder.build(exclude)
+        speed = timed(best)
+        for offer in builder.scheme.placements:
+            form = builder.build((*best.excluded, *offer))
+            if len(form.plan.tensors) == len(best.plan.tensors):
+                continue  # there is nothing of the kind
+            tried = timed(form)
+            if tried.ratio > speed.ratio:
+                best, speed = form, tried
+    return best, races
+
+
+def _fidelities(
+    original: ir.Model, result: ir.Model, target: OnnxRuntime, feeds: list[Image], folder: Path
+) -> tuple[Fidelity, Fidelity]:
+    """Of `result` as the runtime fuses it, and node by node."""
+    path = _saved(result, folder / "best.onnx")
+    first = _saved(original, folder / "float.onnx")
+    with target.load(first) as reference, target.load(path) as runner, Reference().load(path) as plain:
+        return fidelity(reference, runner, feeds), fidelity(reference, plain, feeds)
+
+
+def _outcome(
+    model: ir.Model, builder: Builder, best: Form, races: dict[str, Speed], close: Fidelity, plainly: Fidelity
+) -> Outcome:
     speed = races.get(_title(best))
     gained = speed is None or speed.interval[0] > 1.0
     return Outcome(
@@ -149,7 +164,7 @@ def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *
         fidelity=close,
         graph_fidelity=plainly,
         speed=speed,
-        coverage=coverage(model, best.model) if timed else None,
+        coverage=None if speed is None else coverage(builder.model, best.model, model),
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,
@@ -167,8 +182,8 @@ def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
         )
 
 
-def _title(placement: _Placement) -> str:
-    return "all but " + ", ".join(placement.excluded) if placement.excluded else "all"
+def _title(form: Form) -> str:
+    return "all but " + ", ".join(form.excluded) if form.excluded else "all"
 
 
 def _saved(model: ir.Model, path: Path) -> Path:
