@@ -32,13 +32,14 @@ def import_timm() -> ModuleType:
         ModelError: it, or something it needs, is not installed or cannot be imported.
     """
     try:
-        return _import()
+        package: ModuleType = _import()
     except ModuleNotFoundError as error:
         reason = f"the package {error.name} is not installed"
         raise ModelError("timm", reason, "pip install 'edgevision[timm]'") from error
     except (ImportError, RuntimeError, OSError) as error:
         mend = "pip install --upgrade 'edgevision[timm]', with the torchvision that was built for your torch"
         raise ModelError("timm", f"it cannot be imported ({error})", mend) from error
+    return package
 
 
 def torchvision_note() -> str | None:
@@ -53,7 +54,7 @@ def torchvision_note() -> str | None:
     )
 
 
-def _import() -> ModuleType:
+def _import() -> Any:
     try:
         import timm
     except RuntimeError as error:
@@ -68,9 +69,9 @@ def _declare_operators() -> None:
     """Give torchvision the schemas it looks up on import, and forget what it had half imported."""
     import torch
 
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name, schema in _SCHEMAS.items():
-        library.define(f"{name}{schema}")
+        library.define(f"{name}{schema}")  # type: ignore[no-untyped-call]
     _declared.append(library)
     for name in [n for n in sys.modules if n.partition(".")[0] in ("timm", "torchvision")]:
         del sys.modules[name]
