@@ -17,6 +17,7 @@ from edgevision.cli.options import (
     Flavor,
     Images,
     Json,
+    MaxDrop,
     ModelArgs,
     NoPlugins,
     Out,
@@ -50,6 +51,7 @@ def export(
     images: Images = 200,
     exclude: Exclude = None,
     bias_correction: BiasCorrection = False,
+    max_drop: MaxDrop = None,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
@@ -85,7 +87,9 @@ def export(
         ),
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(
+            data, scheme, calibrator, images, exclude, bias_correction=bias_correction, max_drop=max_drop
+        ),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

@@ -25,6 +25,7 @@ __all__ = [
     "Flavor",
     "Images",
     "Json",
+    "MaxDrop",
     "ModelArg",
     "ModelArgs",
     "NoPlugins",
@@ -79,6 +80,12 @@ Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data t
 BiasCorrection = Annotated[
     bool, typer.Option("--bias-correction", help="Let biases take back the mean's shift by rounded weights")
 ]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop", min=0, metavar="PP", help="Fastest INT8 that loses no more: points of top-1, dB of PSNR"
+    ),
+]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
@@ -107,14 +114,21 @@ def quantize_options(
     exclude: list[str] | None,
     *,
     bias_correction: bool,
+    max_drop: float | None = None,
+    explain: bool = False,
 ) -> QuantizeOptions | None:
     """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
     from edgevision.calibration.calibrators import parse_method
     from edgevision.stages.quantize import QuantizeOptions
 
     if data is None:
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--bias-correction", bias_correction)):
-            if value:
+        for flag, value in (
+            ("--scheme", scheme),
+            ("--exclude", exclude),
+            ("--bias-correction", bias_correction or None),
+            ("--max-drop", max_drop),
+        ):
+            if value is not None:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
     method = parse_method(calibrator)
@@ -125,6 +139,8 @@ def quantize_options(
         images=images,
         exclude=tuple(exclude or ()),
         bias_correction=bias_correction,
+        max_drop=max_drop,
+        explain=explain,
     )
 
 
