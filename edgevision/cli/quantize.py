@@ -7,21 +7,26 @@ from typing import Annotated
 import typer
 
 from edgevision.cli.options import (
+    AdaRound,
     BiasCorrection,
     Calibrator,
+    Equalize,
     Exclude,
     Images,
     Json,
     MaxDrop,
+    MigrateScales,
     ModelArg,
     ModelArgs,
     Out,
     SchemeText,
     SizeText,
+    SsmAware,
     WeightsFile,
     WeightsKey,
     parse_model_args,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -35,8 +40,12 @@ def quantize(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
     max_drop: MaxDrop = None,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     weights: WeightsFile = None,
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
@@ -55,6 +64,7 @@ def quantize(
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -65,14 +75,7 @@ def quantize(
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
         quantize=quantize_options(
-            data,
-            scheme,
-            calibrator,
-            images,
-            exclude,
-            bias_correction=bias_correction,
-            max_drop=max_drop,
-            explain=explain,
+            data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop, explain=explain
         ),
     )
     with progress("quantize") as report:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgevision.stages.samples import Array
     from edgevision.targets.target import Target
 
-__all__ = ["Trace", "node_times", "trace"]
+__all__ = ["Trace", "node_times", "read_trace", "trace"]
 
 #: How events of a node's computation end.
 _KERNEL = "_kernel_time"
@@ -35,7 +35,12 @@ class Trace:
 
 def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Trace:
     """Run under the profiler, once to warm up and `runs` times. `target` must be an `OnnxRuntime` with `profile_to`."""
-    kernels = _kernels(target, path, feed, runs)
+    return read_trace(_recorded(target, path, feed, runs), runs)
+
+
+def read_trace(file: Path, runs: int) -> Trace:
+    """The file that ONNX Runtime's profiler left after one run to warm up and `runs` runs."""
+    kernels = _kernels(file, runs)
     milliseconds: dict[str, float] = defaultdict(float)
     for event, own in zip(kernels, _own_times(kernels), strict=True):
         milliseconds[event["args"]["op_name"]] += own / 1e3 / runs
@@ -51,19 +56,23 @@ def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> T
 
 def node_times(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Mapping[str, float]:
     """Milliseconds of each node of the graph that ONNX Runtime made, by its name there: the median over `runs`."""
-    kernels = _kernels(target, path, feed, runs)
+    kernels = _kernels(_recorded(target, path, feed, runs), runs)
     samples: dict[str, list[float]] = defaultdict(list)
     for event, own in zip(kernels, _own_times(kernels), strict=True):
         samples[event["name"].removesuffix(_KERNEL)].append(own / 1e3)
     return {name: median(values) for name, values in samples.items()}
 
 
-def _kernels(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> list[dict[str, Any]]:
+def _recorded(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Path:
     with target.load(path) as runner:
         session = runner.session  # type: ignore[attr-defined]
         for _ in range(runs + 1):
             runner(feed)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        return Path(session.end_profiling())
+
+
+def _kernels(file: Path, runs: int) -> list[dict[str, Any]]:
+    events = json.loads(file.read_text(encoding="utf-8"))
     return _timed_runs([e for e in events if e.get("cat") == "Node" and e["name"].endswith(_KERNEL)], runs)
 
 

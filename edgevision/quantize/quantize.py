@@ -28,6 +28,7 @@ from edgevision.quantize.exam import Exam
 from edgevision.quantize.journal import Journal
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.search_int8 import Searched, Trials, search_int8
 from edgevision.quantize.target_form import int8_form, target_form
@@ -96,7 +97,7 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
     plugins: bool = True,
     wanted: Wanted | None = None,
     cache: Cache,
@@ -109,7 +110,7 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
         plugins: our kernels may be used.
         wanted: search the sets of operators, for a budget or to explain.
         cache: keeps the ranges.
@@ -132,7 +133,7 @@ def quantize(
         scheme,
         data,
         exclude=exclude,
-        bias_correction=bias_correction,
+        recovery=recovery or Recovery(),
         cache=cache,
         report=report,
     )
@@ -146,7 +147,7 @@ def quantize(
             report("race")
             best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
         if wanted is not None:
-            journal = Journal.of(cache, _search_key(model, builder, data, wanted, plugins=plugins))
+            journal = Journal.of(cache, _search_key(builder, data, wanted, plugins=plugins))
             best = builder.build(journal.recall("placement", lambda: list(best.excluded)))
             searched = _search(original, builder, best, target, wanted, feeds, journal, folder, report)
             best = searched.form
@@ -208,13 +209,13 @@ def _timed(form: Form, reference: Runner, target: OnnxRuntime, feed: Image, fold
         return race(reference, runner, feed, clock=time.thread_time)
 
 
-def _search_key(model: ir.Model, builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugins: bool) -> str:
+def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugins: bool) -> str:
     """Changes with everything that a measurement of the search depends on; the budget is not among it."""
     inputs = {
-        "graph": model_sha256(model),
+        "graph": model_sha256(builder.model),
         "ranges": {name: (r.low, r.high) for name, r in sorted(builder.ranges.items())},
         "scheme": repr(builder.scheme),
-        "weights": [builder.method, builder.means is not None],
+        "weights": [builder.method, builder.means is not None, builder.grams is not None, builder.kept],
         "data": [data.examined.sha256, data.limit, wanted.name],
         "plugins": plugins,
     }
