@@ -54,7 +54,8 @@ def _times(model: ir.Model, target: OnnxRuntime, feed: Image, folder: Path) -> d
     path = folder / "traced.onnx"
     ir.save(model, path)
     found: dict[str, float] = {}
-    for name, ms in node_times(replace(target, profile_to=str(folder / "trace")), path, feed, _RUNS).items():
+    tracing = replace(target, profile_to=str(folder / "trace"))
+    for name, ms in node_times(tracing, path, {str(model.graph.inputs[0].name): feed}, _RUNS).items():
         plain = _plain(name)
         found[plain] = found.get(plain, 0.0) + ms
     return found
