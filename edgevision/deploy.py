@@ -101,7 +101,9 @@ def _merged_graph(
     batches = [1] * options.samples
     if isinstance(spec, OnnxFile):
         report("read")
-        read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed, report=report)
+        read = read_onnx(
+            spec.path, Batch(), options.input_size, batches, options.seed, keep_unknown=True, report=report
+        )
         return read.info.variant, read.graph, (), read.warnings
     report("load")
     settings = LoadOptions(
