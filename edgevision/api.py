@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import runs_here, target_of
 from edgevision.errors import DataError, TargetError
 from edgevision.pipeline import ExportOptions, export_bundle
 from edgevision.registry import create_model
@@ -126,7 +126,7 @@ def load(bundle: str | Path, *, threads: int = 0) -> LoadedBundle:
     """
     path = Path(bundle)
     manifest = open_bundle(path)
-    if not manifest.artifact.get("runnable", False):
+    if not runs_here(manifest):
         raise TargetError(
             manifest.target["name"], "this artifact cannot run on this machine", "run it where its runtime is"
         )

@@ -18,17 +18,25 @@ from edgevision.proof import Difference
 from edgevision.stages.compile import find_target
 from edgevision.stages.samples import Samples, compare_runner, read_samples
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Target
+from edgevision.targets.target import Emulating, Particular, Portable, Runner, Target
 
 if TYPE_CHECKING:
     from edgevision.stages.samples import Array
 
-__all__ = ["Checked", "check_bundle", "target_of"]
+__all__ = ["Checked", "check_bundle", "open_artifact", "runs_here", "target_of"]
+
+
+#: Options of a build that say how its artifact is called.
+_CALLED_WITH = frozenset({"precision", "plugins", "image_input", "mean", "std", "preprocess"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """Result of a verification: parity with the model's own sample, and with the portable graph on fresh inputs."""
+    """Result of a verification: parity with the model's own sample, and with the portable graph on fresh inputs.
+
+    Where the artifact was emulated its parity keeps the status `built, not run`; nothing was compared where it could not
+    be emulated either.
+    """
 
     parity: Parity
     against_sample: Difference | None
@@ -45,24 +53,28 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
     manifest = open_bundle(path)
     _check_hashes(path, manifest)
     tolerance = manifest.parity.tolerance
-    if not manifest.artifact.get("runnable", False):
+    opened = open_artifact(path, manifest)
+    if opened is None:
         return Checked(parity=manifest.parity, against_sample=None, against_graph=None)
+    runnable = runs_here(manifest)
     own = read_samples(path / SAMPLE, manifest.parity.reference)
+    target = target_of(manifest)
     feeds = [_like(own.feeds[0], seed + i) for i in range(samples)]
+    feeds = [dict(target.representable(feed)) for feed in feeds] if isinstance(target, Particular) else feeds
     with Reference().load(inside(path, manifest.graph.path)) as graph:
         fresh = Samples(feeds=feeds, outputs=[graph(f) for f in feeds], reference="the portable graph")
-    with target_of(manifest).load(inside(path, manifest.artifact["path"])) as runner:
+    with opened as runner:
         sample_error, graph_error = compare_runner(runner, own), compare_runner(runner, fresh)
     worst = max(sample_error.max_abs_over_std, graph_error.max_abs_over_std)
     if not worst <= tolerance:
         raise GateError(
             str(path),
-            f"the artifact differs from {own.reference} by {worst:.2e} of the output's std (allowed {tolerance:.0e})",
+            f"the artifact{'' if runnable else ', emulated,'} differs from {own.reference} by {worst:.2e} of the output's std (allowed {tolerance:.0e})",
             "export it again on this machine; if it stays so, report it",
         )
     parity = Parity(
-        status="verified",
-        reference=f"{own.reference}, and the portable graph",
+        status="verified" if runnable else manifest.parity.status,
+        reference=f"{own.reference}, and the portable graph{'' if runnable else ' (emulated)'}",
         samples=1 + samples,
         max_abs_over_std=worst,
         relative_l2_error=max(sample_error.relative_l2, graph_error.relative_l2),
@@ -71,11 +83,25 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
     return Checked(parity=parity, against_sample=sample_error, against_graph=graph_error)
 
 
+def runs_here(manifest: Manifest) -> bool:
+    """Whether the artifact's runtime is on this machine: as at the build, but for targets that can tell."""
+    target = target_of(manifest)
+    return target.runs_here() if isinstance(target, Portable) else bool(manifest.artifact.get("runnable", False))
+
+
+def open_artifact(path: Path, manifest: Manifest, **override: Any) -> Runner | None:
+    """The bundle's artifact on its runtime, or emulated where that is elsewhere; None where it cannot be emulated."""
+    target, artifact = target_of(manifest, **override), inside(path, manifest.artifact["path"])
+    if runs_here(manifest):
+        return target.load(artifact)
+    return target.emulate(artifact) if isinstance(target, Emulating) else None
+
+
 def target_of(manifest: Manifest, **override: Any) -> Target:
     """The bundle's target with the options it was built with, `override` over them where the target has such fields."""
     entry = find_target(manifest.target["name"])
     known = {f.name for f in fields(entry.create)}
-    kept = {k: v for k, v in manifest.target["options"].items() if k in {"precision", "plugins"}}
+    kept = {k: v for k, v in manifest.target["options"].items() if k in _CALLED_WITH}
     target: Target = entry.create(**{k: v for k, v in {**kept, **override}.items() if k in known})
     return target
 

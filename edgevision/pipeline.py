@@ -18,7 +18,8 @@ from edgevision.errors import GraphError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
 from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
-from edgevision.stages.compile import compile_graph, find_target, make_target
+from edgevision.stages.compile import compile_graph, find_target, informed_target, make_target
+from edgevision.stages.samples import representable_samples
 from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
@@ -178,12 +179,14 @@ def _finish(
     _require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
+    target = informed_target(target, source.info.preprocess)
+    samples = representable_samples(source.samples, target, source.graph.model, folder)
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    tolerance = source.int8.tolerance if source.int8 else TOLERANCES[precision]
-    verified = verify_artifact(artifact, target, source.samples, tolerance)
-    source.samples.write_first(folder / SAMPLE)
+    tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
+    verified = verify_artifact(artifact, target, samples, tolerance)
+    samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
         target={"name": entry.name, "precision": precision, "options": as_json(target)},

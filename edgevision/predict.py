@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import runs_here, target_of
+from edgevision.class_names import read_class_names
 from edgevision.errors import DataError, TargetError
 from edgevision.images import read_input
 from edgevision.whole_file import whole_file
@@ -46,7 +47,7 @@ def predict(bundle: Path, image: Path, *, labels: Path | None = None, count: int
         TargetError: the artifact cannot run here.
     """
     manifest = open_bundle(bundle)
-    if not manifest.artifact.get("runnable", False):
+    if not runs_here(manifest):
         raise TargetError(
             manifest.target["name"], "this artifact cannot run on this machine", "run it where its runtime is"
         )
@@ -90,12 +91,7 @@ def _top(logits: NDArray[np.generic], labels: Path | None, count: int) -> tuple[
 def _read_labels(path: Path | None, classes: int) -> Sequence[str]:
     if path is None:
         return [f"class {i}" for i in range(classes)]
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path), f"the labels cannot be read ({error})", "give a text file, one label a line"
-        ) from error
+    names = read_class_names(path)
     if len(names) != classes:
         raise DataError(str(path), f"it has {len(names)} labels, the model {classes} classes", "give one label a class")
     return names

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import runs_here, target_of
 from edgevision.devices.machine_state import machine_state
 from edgevision.devices.watching import Watch, unwatched
 from edgevision.environment import cpu_name
@@ -20,6 +20,7 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.pipeline import SAMPLE
 from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
+from edgevision.targets.target import SelfProfiling
 
 if TYPE_CHECKING:
     from edgevision.devices.ort_trace import Trace
@@ -76,6 +77,11 @@ def profile_local(
     after = machine_state()
     verdict, reasons = judge(latency)
     traced = _trace(target, manifest, bundle, feed, options)
+    told = (
+        target.profile(inside(bundle, manifest.artifact["path"]), feed, options.runs)
+        if isinstance(target, SelfProfiling)
+        else {}
+    )
     return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
@@ -93,6 +99,7 @@ def profile_local(
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+        **told,
     }
 
 
@@ -107,7 +114,7 @@ def bundle_facts(manifest: Manifest) -> dict[str, Any]:
 
 
 def _target_for(manifest: Manifest, options: ProfileOptions, **more: Any) -> Target:
-    if not manifest.artifact.get("runnable", False):
+    if not runs_here(manifest):
         raise TargetError(
             manifest.target["name"],
             "this artifact cannot run on this machine",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgevision.bundle import inside, open_bundle
+from edgevision.bundle import open_bundle
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import batches
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import open_artifact, runs_here
 from edgevision.errors import DataError, TargetError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
@@ -96,12 +96,10 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     batch, channels, height, width = first.inputs[0]["shape"]
     source = open_data(options.data, (channels, height, width), first.model.preprocess)
     with ExitStack() as stack:
-        runners = {
-            key: stack.enter_context(target_of(m, threads=1).load(inside(path, m.artifact["path"])))
-            for key, (path, m) in manifests.items()
-        }
+        runners = {key: stack.enter_context(_opened(path, m)) for key, (path, m) in manifests.items()}
         found = evaluate(runners, float_key or next(iter(runners)), source, options.images, batch or 1)
-        timed = options.max_slowdown is not None and float_key is not None
+        emulated = [key for key, (_, m) in manifests.items() if not runs_here(m)]
+        timed = options.max_slowdown is not None and float_key is not None and not emulated
         feed = next(images for images, _ in batches(source, batch or 1))
         speeds = {k: _race(runners, float_key, k, feed) for k in runners if k != float_key} if timed else {}
     checks = [
@@ -121,10 +119,20 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     }
     if baseline is not None:
         checks += [_against_baseline(entry, baseline, options.max_drop) for entry in entries.values()]
+    return Regression(checks=checks, evaluation=found, entries=entries, warnings=_warnings(found, emulated))
+
+
+def _warnings(found: Evaluation, emulated: Sequence[str]) -> tuple[str, ...]:
     unlabelled = "the data has no labels: the reference's own answers stand for them"
-    return Regression(
-        checks=checks, evaluation=found, entries=entries, warnings=() if found.labelled else (unlabelled,)
-    )
+    stood_in = f"not run on their own runtime but emulated, and not timed: {', '.join(emulated)}"
+    return (*(() if found.labelled else (unlabelled,)), *((stood_in,) if emulated else ()))
+
+
+def _opened(path: Path, manifest: Manifest) -> Runner:
+    runner = open_artifact(path, manifest, threads=1)
+    if runner is None:
+        raise TargetError(str(path), "this artifact cannot run on this machine", "run it where its runtime is")
+    return runner
 
 
 def _key(manifest: Manifest) -> str:
@@ -145,8 +153,6 @@ def _check_bundles(paths: Sequence[Path], manifests: Mapping[str, tuple[Path, Ma
             "BUNDLE", f"the bundles are of different models ({', '.join(sorted(models))})", "give one model's"
         )
     for path, manifest in manifests.values():
-        if not manifest.artifact.get("runnable", False):
-            raise TargetError(str(path), "this artifact cannot run on this machine", "run it where its runtime is")
         if len(manifest.inputs) != 1 or len(manifest.inputs[0]["shape"]) != 4:
             raise DataError(str(path), "the model does not take images [N, C, H, W]", "regress takes image models")
 

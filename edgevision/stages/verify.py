@@ -11,7 +11,7 @@ from edgevision.proof import Difference
 from edgevision.stages.samples import Samples, compare_runner
 from edgevision.stages.timing import Stopwatch
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Artifact, Precision, Proof, Target
+from edgevision.targets.target import Artifact, Emulating, Precision, Proof, Target
 
 __all__ = ["TOLERANCES", "Verified", "verify_artifact"]
 
@@ -38,7 +38,7 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
     """
     watch = Stopwatch("verify")
     if not artifact.runnable:
-        return _not_run(artifact, samples, tolerance, watch)
+        return _not_run(artifact, target, samples, tolerance, watch)
     with target.load(artifact.path) as runner:
         error = compare_runner(runner, samples)
     _require(error, tolerance, "the artifact", samples.reference)
@@ -53,8 +53,8 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
     return Verified(parity=parity, record=watch.record(inputs=[], outputs=[], error=error))
 
 
-def _not_run(artifact: Artifact, samples: Samples, tolerance: float, watch: Stopwatch) -> Verified:
-    """What is left to prove without the runtime: the very graph its parser was given, in ONNX Runtime."""
+def _not_run(artifact: Artifact, target: Target, samples: Samples, tolerance: float, watch: Stopwatch) -> Verified:
+    """What is left to prove without the runtime: the artifact emulated, or the graph its parser was given."""
     parity = Parity(
         status="built, not run",
         reference=samples.reference,
@@ -64,13 +64,17 @@ def _not_run(artifact: Artifact, samples: Samples, tolerance: float, watch: Stop
         tolerance=tolerance,
     )
     notes = ["the artifact's runtime cannot run on this machine"]
-    if artifact.graph is None:
+    if isinstance(target, Emulating):
+        what, opened = f"{artifact.path.name}, emulated", target.emulate(artifact.path)
+    elif artifact.graph is not None:
+        what, opened = f"{artifact.graph.name} in ONNX Runtime", Reference().load(artifact.graph)
+    else:
         return Verified(parity=parity, record=watch.record(inputs=[], outputs=[], notes=notes))
-    with Reference().load(artifact.graph) as runner:
+    with opened as runner:
         error = compare_runner(runner, samples)
-    _require(error, tolerance, f"{artifact.graph.name}, in ONNX Runtime,", samples.reference)
+    _require(error, tolerance, f"{what},", samples.reference)
     proof = Proof(
-        what=f"{artifact.graph.name} in ONNX Runtime",
+        what=what,
         against=samples.reference,
         samples=_count(samples),
         max_abs_over_std=error.max_abs_over_std,

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Emulating",
     "OnProgress",
+    "Particular",
+    "Portable",
     "Precision",
     "Proof",
     "Runner",
+    "SelfProfiling",
     "Target",
     "TargetEntry",
     "TensorInfo",
@@ -82,6 +86,8 @@ class Artifact:
         graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
             cannot run here is at least held against the model in that form, in ONNX Runtime.
         library: our kernel library for ONNX Runtime, where the bundle carries a copy.
+        tolerance: how far the artifact may be from the graph where the build is inexact on purpose; None for the
+            precision's own tolerance.
     """
 
     path: Path
@@ -92,6 +98,7 @@ class Artifact:
     extra: Sequence[Path] = ()
     graph: Path | None = None
     library: Path | None = None
+    tolerance: float | None = None
 
 
 class Runner(Protocol):
@@ -124,6 +131,42 @@ class Target(Protocol):
 
     def load(self, path: Path) -> Runner:
         """Open the built artifact at `path`; TargetError when this machine cannot."""
+        ...
+
+
+@runtime_checkable
+class Emulating(Protocol):
+    """A target whose artifacts can be computed where its runtime is not: what they say, not how fast they are."""
+
+    def emulate(self, path: Path) -> Runner:
+        """The saved artifact at `path`, its own bytes, behind the interface of the runtime."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A target whose artifact may take only some of the graph's inputs, e.g. pixels."""
+
+    def representable(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The nearest inputs that the artifact can be given; `feeds` itself where it takes all."""
+        ...
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A target whose artifacts are carried from where they are built to where they run."""
+
+    def runs_here(self) -> bool:
+        """Whether this machine has the runtime, whatever the machine of the build had."""
+        ...
+
+
+@runtime_checkable
+class SelfProfiling(Protocol):
+    """A target whose runtime tells more of an artifact than the time of a call."""
+
+    def profile(self, path: Path, feeds: Mapping[str, Array], runs: int) -> Mapping[str, Any]:
+        """Keys of a profile's document, e.g. `placement`."""
         ...
 
 
