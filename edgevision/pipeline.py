@@ -184,8 +184,8 @@ def _finish(
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
-    verified = verify_artifact(artifact, target, samples, tolerance)
+    own = source.int8.tolerance if source.int8 else TOLERANCES[precision]
+    verified = verify_artifact(artifact, target, samples, artifact.tolerance or own)
     samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
