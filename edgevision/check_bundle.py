@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.errors import DataError, GateError
+from edgevision.errors import DataError, GateError, TargetError
 from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import Manifest, Parity
 from edgevision.pipeline import SAMPLE
-from edgevision.proof import Difference
+from edgevision.proof import Difference, worst_of
 from edgevision.stages.compile import find_target
-from edgevision.stages.samples import Samples, compare_runner, read_samples
+from edgevision.stages.samples import Samples, read_samples, run_samples, worst_by_output
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Emulating, Particular, Portable, Runner, Target
+from edgevision.targets.target import Emulating, Particular, Runner, Target, WhyNot
 
 if TYPE_CHECKING:
     from edgevision.stages.samples import Array
 
-__all__ = ["Checked", "check_bundle", "open_artifact", "runs_here", "target_of"]
+__all__ = ["Checked", "check_bundle", "open_artifact", "runnable_target", "target_of", "why_not_run"]
 
 
 #: Options of a build that say how its artifact is called.
@@ -53,10 +53,9 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
     manifest = open_bundle(path)
     _check_hashes(path, manifest)
     tolerance = manifest.parity.tolerance
-    opened = open_artifact(path, manifest)
+    opened, runnable = open_artifact(path, manifest), why_not_run(manifest) is None
     if opened is None:
         return Checked(parity=manifest.parity, against_sample=None, against_graph=None)
-    runnable = runs_here(manifest)
     own = read_samples(path / SAMPLE, manifest.parity.reference)
     target = target_of(manifest)
     feeds = [_like(own.feeds[0], seed + i) for i in range(samples)]
@@ -64,14 +63,12 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
     with Reference().load(inside(path, manifest.graph.path)) as graph:
         fresh = Samples(feeds=feeds, outputs=[graph(f) for f in feeds], reference="the portable graph")
     with opened as runner:
-        sample_error, graph_error = compare_runner(runner, own), compare_runner(runner, fresh)
+        by_output = [worst_by_output(held.outputs, run_samples(runner, held)) for held in (own, fresh)]
+    allowed = manifest.parity.tolerances or [tolerance] * len(own.outputs[0])
+    for errors in by_output:
+        _require(path, errors, allowed, own.reference, "the artifact" if runnable else "the artifact, emulated,")
+    sample_error, graph_error = (worst_of(errors) for errors in by_output)
     worst = max(sample_error.max_abs_over_std, graph_error.max_abs_over_std)
-    if not worst <= tolerance:
-        raise GateError(
-            str(path),
-            f"the artifact{'' if runnable else ', emulated,'} differs from {own.reference} by {worst:.2e} of the output's std (allowed {tolerance:.0e})",
-            "export it again on this machine; if it stays so, report it",
-        )
     parity = Parity(
         status="verified" if runnable else manifest.parity.status,
         reference=f"{own.reference}, and the portable graph{'' if runnable else ' (emulated)'}",
@@ -79,22 +76,9 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
         max_abs_over_std=worst,
         relative_l2_error=max(sample_error.relative_l2, graph_error.relative_l2),
         tolerance=tolerance,
+        tolerances=manifest.parity.tolerances,
     )
     return Checked(parity=parity, against_sample=sample_error, against_graph=graph_error)
-
-
-def runs_here(manifest: Manifest) -> bool:
-    """Whether the artifact's runtime is on this machine: as at the build, but for targets that can tell."""
-    target = target_of(manifest)
-    return target.runs_here() if isinstance(target, Portable) else bool(manifest.artifact.get("runnable", False))
-
-
-def open_artifact(path: Path, manifest: Manifest, **override: Any) -> Runner | None:
-    """The bundle's artifact on its runtime, or emulated where that is elsewhere; None where it cannot be emulated."""
-    target, artifact = target_of(manifest, **override), inside(path, manifest.artifact["path"])
-    if runs_here(manifest):
-        return target.load(artifact)
-    return target.emulate(artifact) if isinstance(target, Emulating) else None
 
 
 def target_of(manifest: Manifest, **override: Any) -> Target:
@@ -104,6 +88,44 @@ def target_of(manifest: Manifest, **override: Any) -> Target:
     kept = {k: v for k, v in manifest.target["options"].items() if k in _CALLED_WITH}
     target: Target = entry.create(**{k: v for k, v in {**kept, **override}.items() if k in known})
     return target
+
+
+def _require(path: Path, errors: Sequence[Difference], allowed: Sequence[float], reference: str, what: str) -> None:
+    for index, (error, tolerance) in enumerate(zip(errors, allowed, strict=True)):
+        if not error.max_abs_over_std <= tolerance:
+            output = f" in output {index}" if len(errors) > 1 else ""
+            raise GateError(
+                str(path),
+                f"{what} differs from {reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
+                f"(allowed {tolerance:.0e})",
+                "export it again on this machine; if it stays so, report it",
+            )
+
+
+def runnable_target(manifest: Manifest, **override: Any) -> Target:
+    """`target_of`, on a machine that can run the artifact.
+
+    Raises:
+        TargetError: this one cannot.
+    """
+    missing = why_not_run(manifest)
+    if missing is not None:
+        name, reason = manifest.target["name"], f"this artifact cannot run on this machine: {missing.reason}"
+        raise TargetError(name, reason, "run it where its runtime is")
+    return target_of(manifest, **override)
+
+
+def why_not_run(manifest: Manifest) -> WhyNot | None:
+    """An artifact that ran where it was built is tried anywhere; one that did not, where its runtime has turned up."""
+    return None if manifest.artifact.get("runnable", False) else target_of(manifest).why_not_run()
+
+
+def open_artifact(path: Path, manifest: Manifest, **override: Any) -> Runner | None:
+    """The bundle's artifact on its runtime, or emulated where that is elsewhere; None where it cannot be emulated."""
+    target, artifact = target_of(manifest, **override), inside(path, manifest.artifact["path"])
+    if why_not_run(manifest) is None:
+        return target.load(artifact)
+    return target.emulate(artifact) if isinstance(target, Emulating) else None
 
 
 def _check_hashes(path: Path, manifest: Manifest) -> None:

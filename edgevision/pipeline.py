@@ -19,6 +19,7 @@ from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
 from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
 from edgevision.stages.compile import compile_graph, find_target, informed_target, make_target
+from edgevision.stages.quantize import require_quantized
 from edgevision.stages.samples import representable_samples
 from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
@@ -94,7 +95,7 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     with staged_bundle(out) as folder:
         source = _source(spec, options, cache, report)
         if options.quantize is not None:
-            source = _quantized(source, options.quantize, entry.name, cache, report)
+            source = _quantized(source, options, entry.name, cache, report)
             if source.int8 is not None and not source.int8.gained:
                 options = dataclasses.replace(options, precision="fp32")
                 target = make_target(entry, _target_options(entry, options))
@@ -153,12 +154,14 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
 
-def _quantized(source: _Source, how: QuantizeOptions, target: str, cache: Cache, report: Report) -> _Source:
+def _quantized(source: _Source, options: ExportOptions, target: str, cache: Cache, report: Report) -> _Source:
     """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
     from edgevision.stages.quantize import quantize_graph
 
+    model, how, how_seen = source.graph.model, options.quantize, source.info.preprocess
+    assert how is not None  # asked for by the caller
     report("quantize")
-    int8 = quantize_graph(source.graph.model, source.samples, source.info.preprocess, target, how, cache, report)
+    int8 = quantize_graph(model, source.samples, how_seen, target, how, cache, report, plugins=options.plugins)
     graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
     warnings = (*source.warnings, *int8.warnings)
     return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
@@ -176,7 +179,7 @@ def _finish(
     import onnx_ir
 
     precision = _precision(entry, options)
-    _require_quantized(source.graph.model, precision)
+    require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
     target = informed_target(target, source.info.preprocess)
@@ -184,8 +187,8 @@ def _finish(
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    own = source.int8.tolerance if source.int8 else TOLERANCES[precision]
-    verified = verify_artifact(artifact, target, samples, artifact.tolerance or own)
+    tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
+    verified = verify_artifact(artifact, target, samples, tolerance)
     samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
@@ -202,7 +205,7 @@ def _finish(
         reparam=source.graph.reparam,
         calibration=source.int8.calibration if source.int8 else None,
         quantization=source.int8.quantization if source.int8 else None,
-        warnings=(*source.warnings, *artifact.notes),
+        warnings=(*source.warnings, *artifact.notes, *verified.warnings),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     from edgevision.bundle_readme import bundle_readme
@@ -222,15 +225,6 @@ def _batches(options: ExportOptions) -> list[int]:
 def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:
     own: Precision = options.precision or entry.create().precision
     return own
-
-
-def _require_quantized(model: ir.Model, precision: Precision) -> None:
-    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
-        raise UsageError(
-            "--precision int8",
-            "the graph has no Q/DQ pairs: it is not quantized",
-            "give --data with images to calibrate on, or an ONNX file that is quantized",
-        )
 
 
 def _check_quantize(options: ExportOptions, precision: Precision) -> None:

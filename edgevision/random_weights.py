@@ -13,6 +13,10 @@ tensor gets values of its own, a function of seed, name, shape and dtype alone:
     step biases                     inverse softplus of uniform in [0.2, 1]    (steps of the order of 1)
     Ds                              0.1 normal           (a skip connection that does not drown the state)
 
+    hashing buffers                 `anchor` normal / sqrt(width), `A` normal, `mvec` exp(-1/2) + 0.02 normal: the codes
+                                    then differ from token to token
+    shift, sign                     2 - log2(fan in) / 2 - uniform in [0, 6], and uniform in [-1, 1]    (of power-of-two weights)
+
 Structural constants (parameters that do not require a gradient, and buffers other than running statistics) and
 integers keep their values.
 
@@ -25,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -33,6 +37,11 @@ from torch import Generator, Tensor, nn
 __all__ = ["randomise_"]
 
 _STEP_BIASES = ("dt_projs_bias", "dt_bias")
+_HASHING: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "anchor": lambda n: n / math.sqrt(n.shape[-1]),
+    "A": lambda n: n,
+    "mvec": lambda n: math.exp(-0.5) + 0.02 * n,
+}
 
 
 @torch.no_grad()
@@ -53,6 +62,8 @@ def randomise_(module: nn.Module, seed: int = 0, example: Sequence[Tensor] = ())
             buffer.copy_(0.7 + _uniform(_generator(seed, name), buffer.shape))
         elif last == "running_mean":
             buffer.copy_(0.1 * _normal(_generator(seed, name), buffer.shape))
+        elif last in _HASHING:
+            buffer.copy_(_HASHING[last](_normal(_generator(seed, name), buffer.shape)))
     if example:
         _measure_statistics(module, seed, example)
 
@@ -106,6 +117,10 @@ def _rule(name: str, shape: torch.Size) -> Callable[[Generator, torch.Size], Ten
         return lambda g, s: 0.1 * _normal(g, s)
     if last in _STEP_BIASES or name.endswith("dt_proj.bias"):
         return lambda g, s: torch.log(torch.expm1(0.2 + 0.8 * _uniform(g, s)))
+    if last == "shift":
+        return lambda g, s: (2.0 - 0.5 * math.log2(math.prod(s[1:])) - 6.0 * _uniform(g, s)).clamp(max=0.0)
+    if last == "sign":
+        return lambda g, s: 2.0 * _uniform(g, s) - 1.0
     if last == "gamma" or last.startswith("layer_scale"):
         return lambda g, s: 0.5 + 0.1 * _normal(g, s)
     if last.endswith("weight"):

@@ -15,21 +15,26 @@ from edgevision.cli.coreml_options import (
     coreml_options,
 )
 from edgevision.cli.options import (
+    AdaRound,
     BatchText,
     BiasCorrection,
     Calibrator,
     ComputeCapability,
     DataText,
+    Equalize,
     Exclude,
     Flavor,
     Images,
     Json,
+    MaxDrop,
+    MigrateScales,
     ModelArgs,
     NoPlugins,
     Out,
     PrecisionText,
     SchemeText,
     SizeText,
+    SsmAware,
     TargetText,
     WeightsFile,
     WeightsKey,
@@ -37,6 +42,7 @@ from edgevision.cli.options import (
     parse_model_args,
     parse_precision,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -56,7 +62,12 @@ def export(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
+    max_drop: MaxDrop = None,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
@@ -79,6 +90,7 @@ def export(
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import Batch, parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -95,7 +107,7 @@ def export(
         },
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

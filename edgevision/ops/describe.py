@@ -12,7 +12,7 @@ _HEAD = f"""# Operators
 
 *Written from the schemas by `python -m edgevision.ops.describe > docs/operators.md`; a test compares.*
 
-Domain `{DOMAIN}`, version {VERSION}. Tensors of one node have one floating-point type. Every node also carries the string
+Domain `{DOMAIN}`, version {VERSION}. Tensors of one node have one floating-point type, unless another is named. Every node also carries the string
 attributes {" and ".join(f'`{name}="{value}"`' for name, value in PLUGIN_ATTRIBUTES.items())}, by which TensorRT finds a
 plugin. An absent optional input is an empty one. A model carries a body for every node as a function in standard ONNX
 operators, so it runs where no kernel is loaded; see [bodies](bodies.md).
@@ -58,7 +58,11 @@ def _origin(operator: Operator) -> str:
 
 
 def _tensor(tensor: Tensor) -> str:
-    return f"| `{tensor.name}`{' (optional)' if tensor.optional else ''} | {tensor.shape} | {tensor.doc} |"
+    return f"| `{tensor.name}`{' (optional)' if tensor.optional else ''} | {tensor.shape} | {_remark(tensor)} |"
+
+
+def _remark(tensor: Tensor) -> str:
+    return tensor.doc if tensor.type == "T" else f"{tensor.type}: {tensor.doc}"
 
 
 def _attribute(attribute: Attribute) -> str:

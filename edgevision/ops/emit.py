@@ -12,7 +12,7 @@ from typing import Any
 import onnx.defs
 import onnxscript
 
-from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES, VERSION, AttributeValue, Operator
+from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES, VERSION, AttributeValue, Operator, Tensor
 
 __all__ = ["emit", "onnx_schema"]
 
@@ -35,16 +35,20 @@ def onnx_schema(operator: Operator) -> onnx.defs.OpSchema:
         VERSION,
         doc=operator.doc,
         inputs=[
-            formal(t.name, "T", t.doc, param_option=option.Optional if t.optional else option.Single)
+            formal(t.name, _type(t), t.doc, param_option=option.Optional if t.optional else option.Single)
             for t in operator.inputs
         ],
-        outputs=[formal(t.name, "T", t.doc) for t in operator.outputs],
+        outputs=[formal(t.name, _type(t), t.doc) for t in operator.outputs],
         type_constraints=[("T", _FLOATS, "floating point")],
         attributes=[
             onnx.defs.OpSchema.Attribute(a.name, _KINDS[a.kind], a.doc, required=False) for a in operator.attributes
         ]
         + [onnx.defs.OpSchema.Attribute(name, _KINDS["string"], required=False) for name in PLUGIN_ATTRIBUTES],
     )
+
+
+def _type(tensor: Tensor) -> str:
+    return "T" if tensor.type == "T" else f"tensor({tensor.type})"
 
 
 def emit(operator: Operator, inputs: Sequence[Any], attributes: Mapping[str, AttributeValue]) -> Any:

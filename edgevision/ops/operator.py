@@ -32,12 +32,16 @@ AttributeValue = int | float | str | tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An input or output: its name, its shape as the docs print it, and whether it may be left out."""
+    """An input or output: its name, its shape as the docs print it, whether it may be left out, its type.
+
+    `T` is the floating-point type that all tensors of a node with that type share.
+    """
 
     name: str
     shape: str
     doc: str = ""
     optional: bool = False
+    type: Literal["T", "uint8"] = "T"
 
 
 @dataclass(frozen=True, kw_only=True)

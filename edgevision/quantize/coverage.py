@@ -25,7 +25,8 @@ class Coverage:
     """How much is computed in 8 bits.
 
     Attributes:
-        share: of the float graph's multiply-accumulates with constant weights; None where shapes are unknown.
+        share: of the float graph's multiply-accumulates with constant weights; None where shapes are unknown. What
+            our fused operators multiply counts as float.
         ops: operator -> count on the optimized graph.
     """
 
@@ -33,14 +34,17 @@ class Coverage:
     ops: Mapping[str, int]
 
 
-def coverage(float_model: ir.Model, quantized: ir.Model) -> Coverage:
+def coverage(float_model: ir.Model, quantized: ir.Model, portable: ir.Model | None = None) -> Coverage:
     """Optimize `quantized` as ONNX Runtime does on this machine and look at the result.
+
+    `float_model` is what was quantized; `portable` the graph it was shaped from, where that is another: no operator is
+    fused in it.
 
     A multiplication counts as 8-bit when its weight, by the name it was given in `quantized`, is read by an integer
     operator of the optimized graph.
     """
-    cost = {node.outputs[0].name: macs([node]) for node in float_model.graph}
-    total = sum(c or 0 for c in cost.values())
+    cost = {node.outputs[0].name: macs([node]) for node in float_model.graph if _weighted(node)}
+    total = max(sum(c or 0 for c in cost.values()), 0 if portable is None else macs(portable.graph) or 0)
     optimized = optimized_graph(quantized)
     integers = {v.name for n in optimized.graph if n.op_type in INTEGER_OPS for v in n.inputs if v is not None}
     covered = 0
@@ -52,6 +56,11 @@ def coverage(float_model: ir.Model, quantized: ir.Model) -> Coverage:
             covered += cost.get(node.outputs[0].name) or 0
     unknown = any(c is None for c in cost.values()) or total == 0
     return Coverage(share=None if unknown else covered / total, ops=Counter(n.op_type for n in optimized.graph))
+
+
+def _weighted(node: ir.Node) -> bool:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    return weight is not None and ir.convenience.get_const_tensor(weight) is not None
 
 
 def optimized_graph(model: ir.Model) -> ir.Model:

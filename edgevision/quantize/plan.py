@@ -14,7 +14,10 @@ import onnx_ir as ir
 
 from edgevision.quantize.scheme import Scheme
 
-__all__ = ["Plan", "make_plan", "weight_axis"]
+__all__ = ["Plan", "make_plan", "node_label", "result_of", "weight_axis"]
+
+#: A convolution over no more channels than this is a stem.
+_IMAGE_CHANNELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +51,18 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
     linear, declined = _linear(model, scheme, exclude)
     answers = _answers(model, scheme)
     if scheme.activations.outputs:
-        for node in [n for n in linear if n.op_type not in scheme.float_outputs and _result(n, scheme) in answers]:
+        for node in [n for n in linear if n.op_type not in scheme.float_outputs and result_of(n, scheme) in answers]:
             linear.remove(node)
-            declined[_label(node)] = "its output is the model's answer"
+            declined[node_label(node)] = "its output is the model's answer"
     joined = _joined(model, scheme, exclude, linear, answers)
     written: dict[ir.Value, None] = {}
     if scheme.activations.outputs:
         for node in linear:
-            result = _result(node, scheme)
+            result = result_of(node, scheme)
             if result not in answers and (node.op_type not in scheme.float_outputs or _reads(result, joined)):
                 written[result] = None
         for node in joined:
-            written |= dict.fromkeys(node.outputs)
+            written |= dict.fromkeys(_results(node, scheme))
     read = {v: None for n in (*linear, *joined) for v in _data_inputs(n) if v not in written}
     scale_of = {out: node.inputs[0] for node in joined if node.op_type in scheme.layout for out in node.outputs}
     return Plan(
@@ -84,10 +87,10 @@ def _linear(model: ir.Model, scheme: Scheme, exclude: Collection[str]) -> tuple[
     for node in model.graph:
         if node.domain or node.op_type not in scheme.linear:
             continue
-        excluded = node.name in exclude or node.op_type in exclude
+        excluded = node_label(node) in exclude or node.op_type in exclude
         reason = "excluded" if excluded else _why_float(node, scheme, exclude)
         if reason:
-            declined[_label(node)] = reason
+            declined[node_label(node)] = reason
         else:
             chosen.append(node)
     return chosen, declined
@@ -106,6 +109,8 @@ def _why_float(node: ir.Node, scheme: Scheme, exclude: Collection[str]) -> str:
         depthwise = shape[1] == 1 and node.attributes.get_int("group", 1) > 1
         if depthwise and (not scheme.depthwise or "depthwise" in exclude):
             return scheme.stays_float.get("depthwise", "it is depthwise")
+        if "stem" in exclude and not depthwise and shape[1] <= _IMAGE_CHANNELS:
+            return "it reads an image, whose few channels fill no vector"
     elif len(shape) != 2 or node.attributes.get_float("alpha", 1.0) != 1 or node.attributes.get_float("beta", 1.0) != 1:
         return "its weight is not a plain matrix"
     if node.op_type == "Gemm" and node.attributes.get_int("transA", 0) != 0:
@@ -125,16 +130,16 @@ def _joined(
     candidates = [
         n for n in model.graph if not n.domain and n.op_type in kinds and not {n.op_type, n.name} & set(exclude)
     ]
-    available = {_result(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
+    available = {result_of(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
     reachable = []
     for node in candidates:
-        if node.outputs[0] not in answers and _fed(node, available):
-            available.update(node.outputs)
+        if _results(node, scheme)[0] not in answers and _fed(node, available):
+            available.update(_results(node, scheme))
             reachable.append(node)
     wanted = {v for n in linear for v in _data_inputs(n)}
     joined = []
     for node in reversed(reachable):
-        if any(out in wanted for out in node.outputs):
+        if any(out in wanted for out in _results(node, scheme)):
             wanted.update(_data_inputs(node))
             joined.append(node)
     return joined[::-1]
@@ -160,14 +165,19 @@ def _data_inputs(node: ir.Node) -> list[ir.Value]:
     return [v for v in _operands(node) if ir.convenience.get_const_tensor(v) is None]
 
 
-def _result(node: ir.Node, scheme: Scheme) -> ir.Value:
-    """The output, or that of the activation that the output's quantization takes in."""
+def result_of(node: ir.Node, scheme: Scheme) -> ir.Value:
+    """What a node writes: its output, or that of the activation that the output's quantization takes in."""
     out = node.outputs[0]
     uses = list(out.uses())
     if len(uses) == 1 and not out.is_graph_output() and uses[0].node.op_type in scheme.absorbed:
         absorbed: ir.Value = uses[0].node.outputs[0]
         return absorbed
     return out
+
+
+def _results(node: ir.Node, scheme: Scheme) -> list[ir.Value]:
+    """What an elementwise or layout operator writes; a sum's quantization takes in an activation too."""
+    return [result_of(node, scheme)] if node.op_type == "Add" else list(node.outputs)
 
 
 def _reads(value: ir.Value, joined: list[ir.Node]) -> bool:
@@ -184,5 +194,6 @@ def _answers(model: ir.Model, scheme: Scheme) -> set[ir.Value]:
     return found
 
 
-def _label(node: ir.Node) -> str:
+def node_label(node: ir.Node) -> str:
+    """What a node is called: its name, or its output's where it has none."""
     return node.name or str(node.outputs[0].name)

@@ -1,41 +1,64 @@
 """A float graph to the INT8 graph that is fastest on its target, or to the finding that none gains.
 
-Every placement the scheme offers is built and, where the target runs here, raced against the float graph: what an
-operator gains depends on its neighbours, since each border between float and INT8 costs a conversion.
+The graph is shaped for its target first: INT8 has to beat the float bundle as it would be built. What the scheme lets
+stay float is then decided by racing, since what an operator gains depends on its neighbours: each border between float
+and INT8 costs a conversion.
 """
 
 from __future__ import annotations
 
 import itertools
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
 
-from edgevision.cache import Cache
-from edgevision.calibration.calibrators import Method
+from edgevision.cache import Cache, stage_key
 from edgevision.calibration.source import Image, batches
-from edgevision.errors import GraphError
+from edgevision.errors import GraphError, UsageError
+from edgevision.hashing import model_sha256
 from edgevision.quantize.admit import admit
-from edgevision.quantize.bias_correction import channel_means, linear_inputs
-from edgevision.quantize.calibrate import CalibrationSet, calibrate
+from edgevision.quantize.builder import Builder, Form, calibrated_builder
+from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
-from edgevision.quantize.insert import insert
+from edgevision.quantize.exam import Exam
+from edgevision.quantize.journal import Journal
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
-from edgevision.quantize.plan import Plan, make_plan
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
+from edgevision.quantize.search_int8 import Searched, Trials, search_int8
+from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
+from edgevision.targets.target import Runner
 
-__all__ = ["Outcome", "quantize"]
+__all__ = ["Outcome", "Wanted", "quantize"]
 
 #: Images that the answers are compared on.
 COMPARED = 32
 #: A runtime may lose this much against the same graph computed node by node, unless what it has is clean anyway.
 _TOLERATED_DB, _CLEAN_DB = 3.0, 50.0
+#: Exceptions that a placement's title lists.
+_LISTED = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A search that is asked for.
+
+    Attributes:
+        budget: on the drop, in the exam's unit; None wants the fastest form.
+        exam: makes the exam, given the float model.
+        name: of the exam's data, where it is not the calibration set.
+    """
+
+    budget: float | None
+    exam: Callable[[Runner], Exam]
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +71,11 @@ class Outcome:
         excluded: operator kinds that the fastest placement leaves in float.
         fidelity: of the INT8 graph, as its runtime computes it, against the float one.
         graph_fidelity: the same of the Q/DQ graph computed node by node.
-        speed: INT8 against float on the target, None where it does not run here.
+        speed: INT8 against float on the target, in processor time of one thread; None where it does not run here.
         coverage: what ONNX Runtime computes in 8 bits, None for other targets.
         quantized, declined: linear operators in INT8, and those left out with the reason.
         races: placement -> its speed.
+        searched: what the search found, where one was asked for.
     """
 
     model: ir.Model
@@ -64,13 +88,7 @@ class Outcome:
     quantized: tuple[str, ...]
     declined: dict[str, str]
     races: dict[str, Speed]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Placement:
-    excluded: tuple[str, ...]
-    plan: Plan
-    model: ir.Model
+    searched: Searched | None = None
 
 
 def quantize(
@@ -79,7 +97,9 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
+    plugins: bool = True,
+    wanted: Wanted | None = None,
     cache: Cache,
     report: Callable[[str], None],
 ) -> Outcome:
@@ -90,56 +110,137 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
+        plugins: our kernels may be used.
+        wanted: search the sets of operators, for a budget or to explain.
         cache: keeps the ranges.
         report: told what begins.
 
     Raises:
         GraphError: the graph cannot be quantized.
         DataError: the data does not fit it.
+        GateError: no INT8 form is within the budget.
+        UsageError: a search for a target that does not run here.
     """
     admit(model)
-    timed = scheme.target == "ort"
-    offers = [(*exclude, *offer) for offer in (scheme.placements if timed else scheme.placements[:1])]
-    wanted = {str(v.name) for offer in offers for v in make_plan(model, scheme, offer).tensors}
-    ranges = calibrate(model, sorted(wanted), data, symmetric=scheme.activations.symmetric, cache=cache, report=report)
-    means = None
-    if bias_correction:
-        report("bias correction")
-        means = channel_means(model, linear_inputs(make_plan(model, scheme, exclude).linear), data.source, data.limit)
-    placements = []
-    for offer in offers:
-        copy = model.clone()
-        plan = make_plan(copy, scheme, offer)
-        insert(copy, plan, scheme, ranges, weight_method(data.method), means)
-        placements.append(_Placement(excluded=offer, plan=plan, model=copy))
+    if wanted is not None and scheme.target != "ort":
+        raise UsageError(
+            "--max-drop, --explain", f"the target {scheme.target} cannot be timed here", "use --target ort"
+        )
+    original = target_form(model, scheme.target, plugins=plugins)
+    builder = calibrated_builder(
+        int8_form(original, scheme.target),
+        scheme,
+        data,
+        exclude=exclude,
+        recovery=recovery or Recovery(),
+        cache=cache,
+        report=report,
+    )
     report("compare")
     feeds = [images for images, _ in itertools.islice(batches(data.source, batch_of(model)), COMPARED)]
-    return _select(model, placements, feeds, timed=timed)
-
-
-def weight_method(method: Method) -> Method:
-    """Weights are searched for least error except where everything shall be kept."""
-    return "min-max" if method == "min-max" else "mse"
-
-
-def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *, timed: bool) -> Outcome:
-    """Race the placements, keep the fastest, and compare its answers."""
-    races: dict[str, Speed] = {}
-    best = placements[0]
     with tempfile.TemporaryDirectory(prefix="edgevision-") as name:
-        folder = Path(name)
-        target = OnnxRuntime(threads=1)
-        with target.load(_saved(model, folder / "float.onnx")) as original:
-            if timed:
-                for index, placement in enumerate(placements):
-                    with target.load(_saved(placement.model, folder / f"{index}.onnx")) as runner:
-                        races[_title(placement)] = race(original, runner, feeds[0])
-                best = max(placements, key=lambda p: races[_title(p)].ratio)
-            path = _saved(best.model, folder / "best.onnx")
-            with target.load(path) as runner, Reference().load(path) as plain:
-                close, plainly = fidelity(original, runner, feeds), fidelity(original, plain, feeds)
+        folder, target = Path(name), OnnxRuntime(threads=1, plugins=plugins)
+        races: dict[str, Speed] = {}
+        best, searched = builder.build(exclude), None
+        if scheme.target == "ort":
+            report("race")
+            best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
+        if wanted is not None:
+            journal = Journal.of(cache, _search_key(builder, data, wanted, plugins=plugins))
+            best = builder.build(journal.recall("placement", lambda: list(best.excluded)))
+            searched = _search(original, builder, best, target, wanted, feeds, journal, folder, report)
+            best = searched.form
+            races[_title(best)] = searched.speed
+        close, plainly = _fidelities(original, best.model, target, feeds, folder)
     _check_runtime(close, plainly)
+    return _outcome(model, builder, best, races, searched, close, plainly)
+
+
+def _fastest(
+    original: ir.Model, builder: Builder, exclude: tuple[str, ...], target: OnnxRuntime, feed: Image, folder: Path
+) -> tuple[Form, dict[str, Speed]]:
+    """Everything in 8 bits, less what the scheme lets stay float where that is faster."""
+    races: dict[str, Speed] = {}
+    with target.load(_saved(original, folder / "float.onnx")) as reference:
+
+        def timed(form: Form) -> Speed:
+            return races.setdefault(_title(form), _timed(form, reference, target, feed, folder))
+
+        best = builder.build(exclude)
+        speed = timed(best)
+        for offer in builder.scheme.placements:
+            form = builder.build((*best.excluded, *offer))
+            if len(form.plan.tensors) == len(best.plan.tensors):
+                continue  # there is nothing of the kind
+            tried = timed(form)
+            if tried.ratio > speed.ratio:
+                best, speed = form, tried
+    return best, races
+
+
+def _search(
+    original: ir.Model,
+    builder: Builder,
+    best: Form,
+    target: OnnxRuntime,
+    wanted: Wanted,
+    feeds: list[Image],
+    journal: Journal,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Searched:
+    with target.load(_saved(original, folder / "float.onnx")) as reference:
+        trials = Trials(
+            original=original,
+            builder=builder,
+            best=best,
+            target=target,
+            reference=reference,
+            exam=wanted.exam(reference),
+            feeds=feeds,
+            folder=folder,
+        )
+        return search_int8(trials, wanted.budget, journal, report)
+
+
+def _timed(form: Form, reference: Runner, target: OnnxRuntime, feed: Image, folder: Path) -> Speed:
+    with target.load(_saved(form.model, folder / "form.onnx")) as runner:
+        return race(reference, runner, feed, clock=time.thread_time)
+
+
+def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugins: bool) -> str:
+    """Changes with everything that a measurement of the search depends on; the budget is not among it."""
+    inputs = {
+        "graph": model_sha256(builder.model),
+        "ranges": {name: (r.low, r.high) for name, r in sorted(builder.ranges.items())},
+        "scheme": repr(builder.scheme),
+        "weights": [builder.method, builder.means is not None, builder.grams is not None, builder.kept],
+        "data": [data.examined.sha256, data.limit, wanted.name],
+        "plugins": plugins,
+    }
+    return stage_key("search", inputs)
+
+
+def _fidelities(
+    original: ir.Model, result: ir.Model, target: OnnxRuntime, feeds: list[Image], folder: Path
+) -> tuple[Fidelity, Fidelity]:
+    """Of `result` as the runtime fuses it, and node by node."""
+    path = _saved(result, folder / "best.onnx")
+    first = _saved(original, folder / "float.onnx")
+    with target.load(first) as reference, target.load(path) as runner, Reference().load(path) as plain:
+        return fidelity(reference, runner, feeds), fidelity(reference, plain, feeds)
+
+
+def _outcome(
+    model: ir.Model,
+    builder: Builder,
+    best: Form,
+    races: dict[str, Speed],
+    searched: Searched | None,
+    close: Fidelity,
+    plainly: Fidelity,
+) -> Outcome:
     speed = races.get(_title(best))
     gained = speed is None or speed.interval[0] > 1.0
     return Outcome(
@@ -149,10 +250,11 @@ def _select(model: ir.Model, placements: list[_Placement], feeds: list[Image], *
         fidelity=close,
         graph_fidelity=plainly,
         speed=speed,
-        coverage=coverage(model, best.model) if timed else None,
+        coverage=None if speed is None else coverage(builder.model, best.model, model),
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,
+        searched=searched,
     )
 
 
@@ -167,8 +269,10 @@ def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
         )
 
 
-def _title(placement: _Placement) -> str:
-    return "all but " + ", ".join(placement.excluded) if placement.excluded else "all"
+def _title(form: Form) -> str:
+    many = len(form.excluded) > _LISTED
+    left = f"{len(form.excluded)} operators" if many else ", ".join(form.excluded)
+    return f"all but {left}" if left else "all"
 
 
 def _saved(model: ir.Model, path: Path) -> Path:

@@ -12,8 +12,8 @@ import numpy as np
 from edgevision.bundle import open_bundle
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import batches
-from edgevision.check_bundle import open_artifact, runs_here
-from edgevision.errors import DataError, TargetError, UsageError
+from edgevision.check_bundle import open_artifact, runnable_target, why_not_run
+from edgevision.errors import DataError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
 from edgevision.quantize.evaluate import Evaluation, evaluate
@@ -98,7 +98,7 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     with ExitStack() as stack:
         runners = {key: stack.enter_context(_opened(path, m)) for key, (path, m) in manifests.items()}
         found = evaluate(runners, float_key or next(iter(runners)), source, options.images, batch or 1)
-        emulated = [key for key, (_, m) in manifests.items() if not runs_here(m)]
+        emulated = [key for key, (_, m) in manifests.items() if why_not_run(m) is not None]
         timed = options.max_slowdown is not None and float_key is not None and not emulated
         feed = next(images for images, _ in batches(source, batch or 1))
         speeds = {k: _race(runners, float_key, k, feed) for k in runners if k != float_key} if timed else {}
@@ -129,10 +129,8 @@ def _warnings(found: Evaluation, emulated: Sequence[str]) -> tuple[str, ...]:
 
 
 def _opened(path: Path, manifest: Manifest) -> Runner:
-    runner = open_artifact(path, manifest, threads=1)
-    if runner is None:
-        raise TargetError(str(path), "this artifact cannot run on this machine", "run it where its runtime is")
-    return runner
+    """TargetError where the artifact can be neither run nor emulated."""
+    return open_artifact(path, manifest, threads=1) or runnable_target(manifest).load(path)
 
 
 def _key(manifest: Manifest) -> str:

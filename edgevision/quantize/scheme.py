@@ -61,7 +61,8 @@ class Scheme:
         depthwise: quantize convolutions with one input channel per group.
         conv_dimensions: spatial dimensions of the convolutions that are quantized.
         least_channels: linear operators with fewer channels, in or out, stay float.
-        placements: what may stay float besides, one list per placement worth racing; the first leaves nothing out.
+        placements: what may stay float besides, and does where it is faster so: operators or kinds of them, tried in
+            this order; `depthwise` and `stem` (a convolution that reads an image) are kinds too.
         stays_float: operator (or kind of it) -> why it is not quantized, with the measurement that says so.
     """
 

@@ -85,8 +85,11 @@ def test_outputs_are_the_official_ones(variant: Variant, golden: ModuleType, rea
     wanted = list(fixture.get("features", {}).values())
     for features, stats in zip(maps, wanted[len(wanted) - len(maps) :], strict=True):
         check(golden.compare(stats, features), variant.tolerance)
-    if fixture["logits"]["delta"]["std"] > 100 * fixture["logits"]["fp64_maxabs"]:  # else it is rounding noise
-        check(golden.compare(fixture["logits"]["delta"], second - first), 1e-3)
+    # A hard router or hash code can flip under rounding noise: the fixture says how far the output moves then.
+    noise = fixture["logits"].get("fp64_maxabs", fixture["logits"]["perturb1e-6_maxabs"])
+    moved = fixture["logits"]["delta"]["std"]
+    if moved > 100 * noise:  # else it is rounding noise
+        check(golden.compare(fixture["logits"]["delta"], second - first), max(1e-3, 2 * noise / moved))
     if "bn2d_train" in fixture:
         golden.fill_(model)
         for module in model.modules():

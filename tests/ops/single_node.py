@@ -30,7 +30,8 @@ def model_of(
             continue
         free = (dynamic or {}).get(tensor.name, ())
         shape = [f"{tensor.name}_{i}" if i in free else size for i, size in enumerate(array.shape)]
-        values.append(ir.Value(name=tensor.name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(shape)))
+        kind = ir.DataType.FLOAT if tensor.type == "T" else ir.DataType.from_numpy(array.dtype)
+        values.append(ir.Value(name=tensor.name, type=ir.TensorType(kind), shape=ir.Shape(shape)))
     given = {**operator.attribute_values(attributes), **PLUGIN_ATTRIBUTES}
     node = ir.node(operator.name, values, given, domain=DOMAIN, name="node")
     output = node.outputs[0]

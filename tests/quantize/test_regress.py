@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "wrong.npz", images=images[:20], labels=labels[:20] + 10)
     patch = pytest.MonkeyPatch()
     patch.setattr(
-        quantize_module, "race", lambda *_: Speed(ratio=2, interval=(1.9, 2.1), first_ms=1, second_ms=1, pairs=9)
+        quantize_module, "race", lambda *_, **__: Speed(ratio=2, interval=(1.9, 2.1), first_ms=1, second_ms=1, pairs=9)
     )
     how = QuantizeOptions(data=str(folder / "data.npz"), scheme="ort_x86_vnni", images=32)
     plain = ExportOptions(model=str(folder / "net.onnx"), target="ort", out=folder / "float")

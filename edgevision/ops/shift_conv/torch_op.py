@@ -1,0 +1,181 @@
+"""The shift convolution as a torch custom op; its weights are codes, and so what can be trained is the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgevision.errors import GraphError
+from edgevision.ops.bit_packing import packed_bytes
+from edgevision.ops.fixed_point import check_activations
+from edgevision.ops.shift_code import ShiftCode
+from edgevision.ops.shift_conv.schema import ACTIVATIONS, NAME
+from edgevision.ops.shift_torch import floored, weight
+
+__all__ = ["shift_conv"]
+
+_SCHEMA = (
+    '(Tensor x, Tensor packed, Tensor? scale=None, Tensor? bias=None, *, str form="ps", int bits=5, '
+    'str activations="float", int[] kernel_shape=[1, 1], int[] strides=[1, 1], int[] pads=[0, 0, 0, 0], '
+    "int[] dilations=[1, 1], int group=1) -> Tensor"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Geometry:
+    kernel_shape: Sequence[int] = (1, 1)
+    strides: Sequence[int] = (1, 1)
+    pads: Sequence[int] = (0, 0, 0, 0)
+    dilations: Sequence[int] = (1, 1)
+    group: int = 1
+
+    def padded(self, x: Tensor) -> Tensor:
+        top, left, bottom, right = self.pads
+        return torch.nn.functional.pad(x, (left, right, top, bottom)) if any(self.pads) else x
+
+    def size(self, length: int, axis: int) -> int:
+        padded = length + self.pads[axis] + self.pads[axis + 2]
+        return (padded - self.dilations[axis] * (self.kernel_shape[axis] - 1) - 1) // self.strides[axis] + 1
+
+
+def _check(x: Tensor, packed: Tensor, code: ShiftCode, activations: str, at: _Geometry) -> int:
+    """Taps of an output channel."""
+    check_activations(NAME, activations, ACTIVATIONS)
+    taps = x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
+    if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != packed_bytes(taps, code.width):
+        wanted = f"uint8 [M, {packed_bytes(taps, code.width)}]"
+        raise GraphError(NAME, f"packed weights are {packed.dtype} {tuple(packed.shape)}", f"give {wanted}")
+    return taps
+
+
+@torch.library.custom_op("edgevision::shift_conv", mutates_args=(), schema=_SCHEMA)
+def _shift_conv(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+    kernel_shape: Sequence[int] = (1, 1),
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    group: int = 1,
+) -> Tensor:
+    code = ShiftCode(form=form, bits=bits)
+    at = _Geometry(kernel_shape=kernel_shape, strides=strides, pads=pads, dilations=dilations, group=group)
+    w = _kernel(packed, code, _check(x, packed, code, activations, at), x, at)
+    w = w if scale is None else w * scale[:, None, None, None]
+    fixed = activations == "fixed"
+    maps = at.padded(floored(x) if fixed else x)
+    addend = floored(bias) if fixed and bias is not None else bias
+    return torch.nn.functional.conv2d(maps, w, addend, list(strides), 0, list(dilations), group)
+
+
+def _kernel(packed: Tensor, code: ShiftCode, taps: int, like: Tensor, at: _Geometry) -> Tensor:
+    return weight(packed, code, taps, like).reshape(packed.shape[0], -1, *at.kernel_shape)
+
+
+@_shift_conv.register_fake
+def _(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,  # noqa: ARG001
+    bias: Tensor | None = None,  # noqa: ARG001
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+    kernel_shape: Sequence[int] = (1, 1),
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    group: int = 1,
+) -> Tensor:
+    at = _Geometry(kernel_shape=kernel_shape, strides=strides, pads=pads, dilations=dilations, group=group)
+    _check(x, packed, ShiftCode(form=form, bits=bits), activations, at)
+    return x.new_empty(x.shape[0], packed.shape[0], at.size(x.shape[2], 0), at.size(x.shape[3], 1))
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+    given = dict(keyword_only_inputs)
+    ctx.code = ShiftCode(form=given.pop("form"), bits=given.pop("bits"))
+    given.pop("activations")
+    ctx.at = _Geometry(**given)
+    ctx.save_for_backward(*inputs, output)
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, Tensor | None, Tensor | None]:
+    """Flooring is passed straight through, as in the papers."""
+    x, packed, scale, bias, y = ctx.saved_tensors
+    at: _Geometry = ctx.at
+    taps = x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
+    w = _kernel(packed, ctx.code, taps, x, at)
+    w = w if scale is None else w * scale[:, None, None, None]
+    wide = at.padded(x)
+    dwide = torch.ops.aten.convolution_backward(
+        dy, wide, w, None, list(at.strides), [0, 0], list(at.dilations), False, [0, 0], at.group, [True, False, False]
+    )[0]
+    top, left = at.pads[:2]
+    dx = dwide[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+    dscale = None
+    if scale is not None:
+        before = (y if bias is None else y - bias[:, None, None]) / scale[:, None, None]
+        dscale = (dy * before).sum((0, 2, 3))
+    return dx, None, dscale, None if bias is None else dy.sum((0, 2, 3))
+
+
+_shift_conv.register_autograd(_backward, setup_context=_remember)
+
+
+def shift_conv(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+    kernel_shape: Sequence[int] = (1, 1),
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    group: int = 1,
+) -> Tensor:
+    """A convolution, y = scale · (W * x) + bias, whose weights are signed powers of two (or sums of two).
+
+    Args:
+        x: [Bt, C, H, W].
+        packed: uint8 [M, ceil(C/group·kh·kw/8)·w], packed codes of the weight as [M, C/group·kh·kw].
+        scale: [M], or None for 1.
+        bias: [M], or None.
+        form: `ps`, `q`, `q_nonzero` or `apot`.
+        bits: 2 to 8.
+        activations: `float`, or `fixed`: x and bias floored to 2^-16.
+        kernel_shape, strides, pads, dilations, group: as ONNX's Conv counts them; pads are top, left, bottom, right.
+
+    Returns:
+        [Bt, M, H', W'].
+    """
+    result: Tensor = torch.ops.edgevision.shift_conv.default(
+        x,
+        packed,
+        scale,
+        bias,
+        form=form,
+        bits=bits,
+        activations=activations,
+        kernel_shape=list(kernel_shape),
+        strides=list(strides),
+        pads=list(pads),
+        dilations=list(dilations),
+        group=group,
+    )
+    return result

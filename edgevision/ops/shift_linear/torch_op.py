@@ -1,0 +1,137 @@
+"""The shift linear layer as a torch custom op; its weights are codes, and so what can be trained is the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgevision.errors import GraphError
+from edgevision.ops.bit_packing import packed_bytes
+from edgevision.ops.fixed_point import ONE, check_activations
+from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
+from edgevision.ops.shift_linear.schema import NAME
+from edgevision.ops.shift_torch import floored, unpacked, weight
+
+__all__ = ["shift_linear"]
+
+_SCHEMA = (
+    "(Tensor x, Tensor packed, Tensor? scale=None, Tensor? bias=None, *, "
+    'str form="ps", int bits=5, str activations="float") -> Tensor'
+)
+
+
+def _check(x: Tensor, packed: Tensor, form: str, bits: int, activations: str) -> ShiftCode:
+    code = ShiftCode(form=form, bits=bits)
+    check_activations(NAME, activations)
+    if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != packed_bytes(x.shape[-1], code.width):
+        wanted = f"uint8 [N, {packed_bytes(x.shape[-1], code.width)}]"
+        raise GraphError(NAME, f"packed weights are {packed.dtype} {tuple(packed.shape)}", f"give {wanted}")
+    return code
+
+
+@torch.library.custom_op("edgevision::shift_linear", mutates_args=(), schema=_SCHEMA)
+def _shift_linear(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+) -> Tensor:
+    code = _check(x, packed, form, bits, activations)
+    if activations == "int32":
+        return _integer(x, packed, code, scale, bias)
+    fixed = activations == "fixed"
+    w = weight(packed, code, x.shape[-1], x)
+    w = w if scale is None else w * scale[:, None]
+    return torch.nn.functional.linear(
+        floored(x) if fixed else x, w, floored(bias) if fixed and bias is not None else bias
+    )
+
+
+def _integer(x: Tensor, packed: Tensor, code: ShiftCode, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Whole numbers in float64: sums of 32-bit numbers are exact there, and it has a fast product."""
+    units, codes, t = (floored(x) * ONE).double(), unpacked(packed, code.width, x.shape[-1]), code.terms
+    total = units.new_zeros(*x.shape[:-1], packed.shape[0])
+    for shifts in (t.first, t.second):
+        for shift in sorted({int(s) for s in shifts} - {NO_SHIFT}):
+            signs = torch.as_tensor(t.sign * (shifts == shift), dtype=torch.float64, device=x.device)[codes]
+            total += torch.floor(units * 2.0**-shift) @ signs.T
+    whole = None if bias is None else (floored(bias) * ONE).double()
+    if scale is None and whole is not None:
+        total = total + whole
+    y = ((total + 2**31).remainder(2**32) - 2**31).to(x.dtype) / ONE
+    if scale is None:
+        return y
+    y = y * scale
+    return y if bias is None else y + floored(bias)
+
+
+@_shift_linear.register_fake
+def _(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,  # noqa: ARG001
+    bias: Tensor | None = None,  # noqa: ARG001
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+) -> Tensor:
+    _check(x, packed, form, bits, activations)
+    return x.new_empty(*x.shape[:-1], packed.shape[0])
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, Any], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs, output)
+    ctx.code = ShiftCode(form=keyword_only_inputs["form"], bits=keyword_only_inputs["bits"])
+
+
+def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
+    """Flooring is passed straight through, as in the papers."""
+    x, packed, scale, bias, y = ctx.saved_tensors
+    w = weight(packed, ctx.code, x.shape[-1], x)
+    dx = (dy if scale is None else dy * scale) @ w
+    over = tuple(range(dy.dim() - 1))
+    dscale = None
+    if scale is not None:
+        before = (y if bias is None else y - bias) / scale
+        dscale = (dy * before).sum(over)
+    return dx, None, dscale, None if bias is None else dy.sum(over)
+
+
+_shift_linear.register_autograd(_backward, setup_context=_remember)
+
+
+def shift_linear(
+    x: Tensor,
+    packed: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    form: str = "ps",
+    bits: int = 5,
+    activations: str = "float",
+) -> Tensor:
+    """A linear layer, y = scale · (W x) + bias, with weights that are signed powers of two (or sums of two).
+
+    Args:
+        x: [..., K].
+        packed: uint8 [N, ceil(K/8)·w], `edgevision.ops.bit_packing.pack` of `ShiftCode(form, bits).encode(weight)`.
+        scale: [N], or None for 1.
+        bias: [N], or None.
+        form: `ps`, `q`, `q_nonzero` or `apot`.
+        bits: 2 to 8.
+        activations: `float`; `fixed`, x and bias floored to 2^-16; `int32`, every product floored too and sums wrapped.
+
+    Returns:
+        [..., N].
+    """
+    result: Tensor = torch.ops.edgevision.shift_linear.default(
+        x, packed, scale, bias, form=form, bits=bits, activations=activations
+    )
+    return result

@@ -1,0 +1,105 @@
+"""A mixture of two primitives (ShiftAddViT, arXiv 2306.06446): every token goes to a multiplying or to a shifting expert.
+
+    y = log(exp(expert_i(x)) + 2.2e-16),    i = argmax(gate(x))
+
+The logarithm is upstream's way of adding up experts; with one expert chosen it only keeps y above -36. All experts run
+on all tokens and a Where picks: shapes stay fixed, and on every runtime at hand that is faster than gathering tokens.
+
+In training, noise on the logits makes the load differentiable, and `balance` holds the latency-aware loss
+
+    cv²(a · importance) + cv²(a · load),    a = the experts' latencies, as shares of their sum
+
+whose minimum sends tokens in inverse proportion to what they cost: a faster expert gets more.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from edgevision.errors import ModelError
+
+__all__ = ["LEAST", "Mixture", "Router", "combined", "set_latencies"]
+
+#: Upstream adds the least step of float64 to exp(y).
+LEAST: Final = math.log(2.0**-52)
+
+
+def combined(y: Tensor) -> Tensor:
+    """log(exp(y) + 2^-52) without the overflow of exp."""
+    return y + nn.functional.softplus(LEAST - y)
+
+
+class Router(nn.Module):
+    """Logits of the experts per token, and in training the loss that balances their load.
+
+    Attributes:
+        noise: standard deviation of what is added to the logits in train mode; 0 makes it deterministic there too.
+        latency: share of each expert in the sum of their latencies, from a profile.
+        balance: the loss of the last pass in train mode, None before it.
+    """
+
+    def __init__(self, features: int, experts: int = 2) -> None:
+        super().__init__()
+        self.gate = nn.Linear(features, experts)
+        self.noise = 1.0 / experts
+        self.latency = (1.0 / experts,) * experts
+        self.balance: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.gate(x)
+        if not self.training or self.noise == 0.0:
+            return logits
+        if torch.compiler.is_exporting():
+            raise ModelError(
+                "router", "it is in train mode, where it adds noise to its logits", "call model.eval() before exporting"
+            )
+        noisy = logits + torch.randn_like(logits) * self.noise
+        self.balance = self._loss(logits, noisy)
+        return noisy
+
+    def _loss(self, logits: Tensor, noisy: Tensor) -> Tensor:
+        flat, seen = logits.flatten(0, -2), noisy.flatten(0, -2)
+        share = torch.tensor(self.latency, device=logits.device, dtype=logits.dtype)
+        importance = flat.softmax(-1).sum(0)
+        # The chance that an expert stays in front of the best other one when its noise is drawn again.
+        others = (
+            seen.unsqueeze(1)
+            .expand(-1, seen.shape[1], -1)
+            .masked_fill(torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device), -math.inf)
+        )
+        load = torch.special.ndtr((flat - others.amax(-1)) / self.noise).sum(0)
+        return _variation(share * importance) + _variation(share * load)
+
+
+def _variation(x: Tensor) -> Tensor:
+    """The squared coefficient of variation."""
+    return x.var() / (x.mean().square() + 1e-10)
+
+
+class Mixture(nn.Module):
+    """[..., K] -> [..., N]: `experts[0]` multiplies, `experts[1]` shifts."""
+
+    def __init__(self, features: int, multiply: nn.Module, shift: nn.Module) -> None:
+        super().__init__()
+        self.gate = Router(features)
+        self.experts = nn.ModuleList([multiply, shift])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.gate(x)
+        chosen = logits[..., 1:] > logits[..., :1]
+        y = torch.where(chosen, self.experts[1](x), self.experts[0](x))
+        if self.training:  # lets the task's loss reach the router; the factor is 1
+            share = logits.softmax(-1).amax(-1, keepdim=True)
+            y = y * (share / share.detach())
+        return combined(y)
+
+
+def set_latencies(model: nn.Module, multiply: float, shift: float) -> None:
+    """Give every router of `model` the latencies of its experts, in any unit; they come from a profile."""
+    for module in model.modules():
+        if isinstance(module, Router):
+            module.latency = (multiply / (multiply + shift), shift / (multiply + shift))
