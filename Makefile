@@ -3,6 +3,7 @@
 #   make test    all tests that need no hardware          make check     formatting, lint, types
 #   make bench   speed against named peers                make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
+#   make train-digits   the miniatures, cross-validated    make digits-int8   what INT8 costs them
 #   make wheel   the wheel                                make clean     remove all that was built
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -13,7 +14,7 @@ DEMO := build/demo
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo gpu-test check types bench plugins wheel clean
+.PHONY: demo test test-zoo gpu-test check types bench train-digits digits-int8 plugins wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -45,6 +46,12 @@ types: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/bench/run.py
+
+train-digits: $(VENV)/.core
+	$(BIN)/python -m edgevision.train
+
+digits-int8: $(VENV)/.test
+	$(BIN)/python tests/bench/digits_int8.py
 
 plugins: $(VENV)/.tools
 	$(native)
