@@ -66,7 +66,7 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
         by_output = [worst_by_output(held.outputs, run_samples(runner, held)) for held in (own, fresh)]
     allowed = manifest.parity.tolerances or [tolerance] * len(own.outputs[0])
     for errors in by_output:
-        _require(path, errors, allowed, own.reference, "the artifact" if runnable else "the artifact, emulated,")
+        _require(path, errors, allowed, own.reference, "" if runnable else ", emulated")
     sample_error, graph_error = (worst_of(errors) for errors in by_output)
     worst = max(sample_error.max_abs_over_std, graph_error.max_abs_over_std)
     parity = Parity(
@@ -90,14 +90,14 @@ def target_of(manifest: Manifest, **override: Any) -> Target:
     return target
 
 
-def _require(path: Path, errors: Sequence[Difference], allowed: Sequence[float], reference: str, what: str) -> None:
+def _require(path: Path, errors: Sequence[Difference], allowed: Sequence[float], reference: str, how: str) -> None:
     for index, (error, tolerance) in enumerate(zip(errors, allowed, strict=True)):
         if not error.max_abs_over_std <= tolerance:
             output = f" in output {index}" if len(errors) > 1 else ""
             raise GateError(
                 str(path),
-                f"{what} differs from {reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
-                f"(allowed {tolerance:.0e})",
+                f"the artifact differs from {reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
+                f"(allowed {tolerance:.0e}{how})",
                 "export it again on this machine; if it stays so, report it",
             )
 
