@@ -83,7 +83,7 @@ class Evaluation:
         bicubic: what bicubic interpolation scores, for models that enlarge.
     """
 
-    scores: Mapping[str, Score] | Mapping[str, PictureScore]
+    scores: Mapping[str, Score | PictureScore]
     images: int
     sha256: str
     labelled: bool
