@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
 from edgevision.calibration.open_data import open_data
@@ -17,7 +18,7 @@ from edgevision.check_bundle import runnable_target, target_of
 from edgevision.errors import DataError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
-from edgevision.quantize.evaluate import Evaluation, PictureScore, evaluate, evaluate_pictures
+from edgevision.quantize.evaluate import Evaluation, Score, evaluate, evaluate_pictures
 from edgevision.quantize.gate import Drop, Verdict, decide, mean_drop, paired_drop
 from edgevision.quantize.judge import Speed, race
 from edgevision.quantize.restoration import large_pictures, pairs, scale_between
@@ -145,16 +146,12 @@ def _evaluated(
 
 def _entry(key: str, found: Evaluation, size: int, speed: float | None) -> Entry:
     score = found.scores[key]
-    pictures = isinstance(score, PictureScore)
-    return Entry(
-        key=key,
-        data=found.sha256,
-        images=found.images,
-        top1="" if pictures else to_hex(score.top1),
-        bytes=size,
-        speed=speed,
-        psnr=tuple(round(float(v), 4) for v in score.psnr) if pictures else None,
-    )
+    right, psnr = (to_hex(score.top1), None) if isinstance(score, Score) else ("", _rounded(score.psnr))
+    return Entry(key=key, data=found.sha256, images=found.images, top1=right, bytes=size, speed=speed, psnr=psnr)
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values)
 
 
 def _key(manifest: Manifest) -> str:
