@@ -55,9 +55,10 @@ def _export(path: Path) -> None:
     from edgevision.stages.graph import deploy_graph
     from edgevision.stages.load import LoadOptions, load
     from edgevision.stages.samples import samples_of_module
+    from edgevision.stages.timing import unreported
 
     loaded, _ = load(ZooModel(NAME), LoadOptions())
-    graph = deploy_graph(loaded, CaptureOptions(), samples_of_module(loaded, [1], 0), default_cache())
+    graph = deploy_graph(loaded, CaptureOptions(), samples_of_module(loaded, [1], 0), default_cache(), unreported)
     ir.save(graph.model, path)
 
 
