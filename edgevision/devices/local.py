@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import runnable_target
 from edgevision.devices.machine_state import machine_state
 from edgevision.devices.watching import Watch, unwatched
 from edgevision.efficiency.analyse import analyse
@@ -22,6 +22,7 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.pipeline import SAMPLE
 from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
+from edgevision.targets.target import SelfProfiling
 
 if TYPE_CHECKING:
     from edgevision.devices.ort_trace import Trace
@@ -63,7 +64,7 @@ def profile_local(
         TargetError: its artifact cannot run here.
     """
     manifest = open_bundle(bundle)
-    target = _target_for(manifest, options)
+    target = runnable_target(manifest, threads=options.threads)
     samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
     before = machine_state()
     report("cold start")
@@ -91,6 +92,11 @@ def profile_local(
     if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
         report("peaks")
         peaks = local_peaks(options.threads)
+    told = (
+        target.profile(inside(bundle, manifest.artifact["path"]), feed, options.runs)
+        if isinstance(target, SelfProfiling)
+        else {}
+    )
     return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
@@ -109,6 +115,7 @@ def profile_local(
         "energy_mj": None,
         "parity": parity,
         "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
+        **told,
     }
 
 
@@ -120,16 +127,6 @@ def bundle_facts(manifest: Manifest) -> dict[str, Any]:
         "precision": manifest.target.get("precision"),
         "graph": manifest.graph.sha256,
     }
-
-
-def _target_for(manifest: Manifest, options: ProfileOptions, **more: Any) -> Target:
-    if not manifest.artifact.get("runnable", False):
-        raise TargetError(
-            manifest.target["name"],
-            "this artifact cannot run on this machine",
-            "profile it on a device that has its runtime",
-        )
-    return target_of(manifest, threads=options.threads, **more)
 
 
 def _warm_up(runner: Runner, feed: Mapping[str, Array]) -> None:
@@ -197,6 +194,6 @@ def _trace(
     from edgevision.devices.ort_trace import trace
 
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        tracing = _target_for(manifest, options, profile_to=f"{folder}/trace")
+        tracing = runnable_target(manifest, threads=options.threads, profile_to=f"{folder}/trace")
         runs = max(10, options.runs // 5) if options.per_op else 1
         return trace(tracing, inside(bundle, manifest.artifact["path"]), feed, runs)
