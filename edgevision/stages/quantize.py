@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from edgevision.quantize.quantize import Outcome
 
-__all__ = ["Int8", "QuantizeOptions", "quantize_graph"]
+__all__ = ["Int8", "QuantizeOptions", "image_shape", "quantize_graph"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def quantize_graph(
     scheme = find_scheme(options.scheme or default_scheme(target), target)
     admit(model)
     watch = Stopwatch("quantize")
-    source = open_data(options.data, _image_shape(model), preprocess)
+    source = open_data(options.data, image_shape(model), preprocess)
     report("examine data")
     examined = examine(source, preprocess, options.images)
     data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
@@ -132,7 +132,12 @@ def quantize_graph(
     )
 
 
-def _image_shape(model: ir.Model) -> tuple[int, int, int]:
+def image_shape(model: ir.Model) -> tuple[int, int, int]:
+    """Shape [C, H, W] of the images that a graph takes.
+
+    Raises:
+        DataError: it does not take images.
+    """
     shape = model.graph.inputs[0].shape
     dims = [d for d in (shape or ()) if isinstance(d, int)][-3:]
     if shape is None or shape.rank() != 4 or len(dims) != 3:
