@@ -3,6 +3,8 @@
 #   make test    all tests that need no hardware          make check     formatting, lint, types
 #   make bench   speed against named peers                make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
+#   make runner  kernels and the latency runner for aarch64 Linux, built on any machine
+#   make device-test   against an emulated aarch64 Linux over ssh and Android's adbd (250 MB under build/)
 #   make wheel   the wheel                                make clean     remove all that was built
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,10 +12,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
+CROSS := build/aarch64-linux
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo gpu-test check types bench plugins wheel clean
+.PHONY: demo test test-zoo gpu-test device-test check types bench plugins runner wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -33,6 +36,11 @@ test-zoo: $(VENV)/.test
 gpu-test: $(VENV)/.test
 	$(BIN)/python -m pytest -m gpu -rs
 
+# What it prepares stays under build/devices, and `make test` runs these tests too as long as it is there.
+device-test: $(VENV)/.test runner
+	$(BIN)/python tests/devices/prepare.py
+	$(BIN)/python -m pytest -rs tests/devices
+
 check: $(VENV)/.test types
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
@@ -48,6 +56,16 @@ bench: $(VENV)/.bench
 
 plugins: $(VENV)/.tools
 	$(native)
+
+# zig is 400 MB, most of it C libraries, and serves this alone; its cache stays under build/.
+runner: $(VENV)/.tools
+	$(headers)
+	@$(BIN)/python -c 'import ziglang' 2>/dev/null || $(PIP) ziglang
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig $(BIN)/cmake -G Ninja -S plugins -B $(CROSS) \
+		-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DCMAKE_TOOLCHAIN_FILE=aarch64-linux.cmake \
+		-DEDGEVISION_PYTHON=$(CURDIR)/$(BIN)/python
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/build/zig $(BIN)/cmake --build $(CROSS)
+	@ls -l $(CROSS)/edgevision_runner $(CROSS)/libedgevision_ops.so
 
 wheel: $(VENV)/.tools
 	$(headers)

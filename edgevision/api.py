@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
-from edgevision.errors import DataError, TargetError
+from edgevision.check_bundle import runnable_target
+from edgevision.errors import DataError
 from edgevision.pipeline import ExportOptions, export_bundle
 from edgevision.registry import create_model
 from edgevision.spec import Batch
@@ -126,8 +126,4 @@ def load(bundle: str | Path, *, threads: int = 0) -> LoadedBundle:
     """
     path = Path(bundle)
     manifest = open_bundle(path)
-    if not manifest.artifact.get("runnable", False):
-        raise TargetError(
-            manifest.target["name"], "this artifact cannot run on this machine", "run it where its runtime is"
-        )
-    return LoadedBundle(target_of(manifest, threads=threads).load(inside(path, manifest.artifact["path"])))
+    return LoadedBundle(runnable_target(manifest, threads=threads).load(inside(path, manifest.artifact["path"])))

@@ -201,7 +201,7 @@ def _finish(
         reparam=source.graph.reparam,
         calibration=source.int8.calibration if source.int8 else None,
         quantization=source.int8.quantization if source.int8 else None,
-        warnings=(*source.warnings, *artifact.notes),
+        warnings=(*source.warnings, *artifact.notes, *verified.warnings),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     from edgevision.bundle_readme import bundle_readme

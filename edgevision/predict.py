@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
-from edgevision.errors import DataError, TargetError
+from edgevision.check_bundle import runnable_target
+from edgevision.errors import DataError
 from edgevision.images import read_input
 from edgevision.whole_file import whole_file
 
@@ -46,10 +46,7 @@ def predict(bundle: Path, image: Path, *, labels: Path | None = None, count: int
         TargetError: the artifact cannot run here.
     """
     manifest = open_bundle(bundle)
-    if not manifest.artifact.get("runnable", False):
-        raise TargetError(
-            manifest.target["name"], "this artifact cannot run on this machine", "run it where its runtime is"
-        )
+    target = runnable_target(manifest)
     if len(manifest.inputs) != 1:
         raise DataError(
             str(bundle), f"the model takes {len(manifest.inputs)} inputs, not one image", "use edgevision.load"
@@ -58,7 +55,7 @@ def predict(bundle: Path, image: Path, *, labels: Path | None = None, count: int
     x = read_input(image, shape, manifest.model.preprocess)
     if shape[0] is not None and shape[0] != 1:
         x = np.repeat(x, shape[0], 0)
-    with target_of(manifest).load(inside(bundle, manifest.artifact["path"])) as runner:
+    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
         start = time.perf_counter()
         outputs = runner(x)
         milliseconds = (time.perf_counter() - start) * 1e3

@@ -7,22 +7,26 @@ from typing import Annotated
 import typer
 
 from edgevision.cli.options import (
+    AdaRound,
     BatchText,
     BiasCorrection,
     Calibrator,
     ComputeCapability,
     DataText,
     DeploymentTarget,
+    Equalize,
     Exclude,
     Flavor,
     Images,
     Json,
+    MigrateScales,
     ModelArgs,
     NoPlugins,
     Out,
     PrecisionText,
     SchemeText,
     SizeText,
+    SsmAware,
     TargetText,
     WeightsFile,
     WeightsKey,
@@ -30,6 +34,7 @@ from edgevision.cli.options import (
     parse_model_args,
     parse_precision,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -49,7 +54,11 @@ def export(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
@@ -68,6 +77,7 @@ def export(
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import Batch, parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -85,7 +95,7 @@ def export(
         ),
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from edgevision.stages.quantize import QuantizeOptions
 
 __all__ = [
+    "AdaRound",
     "BatchText",
     "BiasCorrection",
     "BundleArg",
@@ -21,10 +23,12 @@ __all__ = [
     "ComputeCapability",
     "DataText",
     "DeploymentTarget",
+    "Equalize",
     "Exclude",
     "Flavor",
     "Images",
     "Json",
+    "MigrateScales",
     "ModelArg",
     "ModelArgs",
     "NoPlugins",
@@ -32,6 +36,7 @@ __all__ = [
     "PrecisionText",
     "SchemeText",
     "SizeText",
+    "SsmAware",
     "TargetText",
     "ThreadCount",
     "WeightsFile",
@@ -40,6 +45,7 @@ __all__ = [
     "parse_model_args",
     "parse_precision",
     "quantize_options",
+    "recovery_switches",
 ]
 
 ModelArg = Annotated[
@@ -77,7 +83,20 @@ SchemeText = Annotated[
 Calibrator = Annotated[str, typer.Option("--calibrator", help="min-max, percentile, entropy or mse")]
 Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data that are used at most")]
 BiasCorrection = Annotated[
-    bool, typer.Option("--bias-correction", help="Let biases take back the mean's shift by rounded weights")
+    bool | None,
+    typer.Option("--bias-correction/--no-bias-correction", help="Let biases take back the mean's shift by rounding"),
+]
+Equalize = Annotated[
+    bool | None, typer.Option("--equalize/--no-equalize", help="Even out channels between linear operators")
+]
+MigrateScales = Annotated[
+    bool | None, typer.Option("--migrate-scales/--no-migrate-scales", help="Even out what a layer norm writes")
+]
+AdaRound = Annotated[
+    bool | None, typer.Option("--adaround/--no-adaround", help="Round weights as the layer's output wants it (minutes)")
+]
+SsmAware = Annotated[
+    bool | None, typer.Option("--ssm-aware/--no-ssm-aware", help="Keep what computes a scan's steps, B, C in float")
 ]
 Exclude = Annotated[
     list[str] | None,
@@ -105,15 +124,16 @@ def quantize_options(
     calibrator: str,
     images: int,
     exclude: list[str] | None,
-    *,
-    bias_correction: bool,
+    recovery: Mapping[str, bool],
 ) -> QuantizeOptions | None:
     """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
     from edgevision.calibration.calibrators import parse_method
+    from edgevision.quantize.recovery import Recovery
     from edgevision.stages.quantize import QuantizeOptions
 
     if data is None:
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--bias-correction", bias_correction)):
+        switches = [(f"--{name.replace('_', '-')}", True) for name in recovery]
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude), *switches):
             if value:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
@@ -124,8 +144,26 @@ def quantize_options(
         calibrator=method,
         images=images,
         exclude=tuple(exclude or ()),
-        bias_correction=bias_correction,
+        recovery=Recovery(**recovery),
     )
+
+
+def recovery_switches(
+    equalize: bool | None,
+    migrate_scales: bool | None,
+    bias_correction: bool | None,
+    adaround: bool | None,
+    ssm_aware: bool | None,
+) -> dict[str, bool]:
+    """The switches that were typed, by the names of `Recovery`; the others keep their defaults."""
+    typed = {
+        "equalize": equalize,
+        "migrate_scales": migrate_scales,
+        "bias_correction": bias_correction,
+        "adaround": adaround,
+        "ssm_aware": ssm_aware,
+    }
+    return {name: value for name, value in typed.items() if value is not None}
 
 
 def given(**options: str | None) -> dict[str, str]:

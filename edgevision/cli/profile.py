@@ -22,6 +22,7 @@ def profile(
     device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")] = 0.0,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
@@ -36,7 +37,7 @@ def profile(
     from edgevision.devices.local import ProfileOptions
     from edgevision.devices.watching import unwatched
 
-    options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
+    options = ProfileOptions(threads=threads, runs=runs, seconds=seconds, per_op=per_op)
     if watch:
         running = RunningMedian()
         document = _measure(bundle, device, options, out, running.stage, running.runs)
@@ -59,13 +60,10 @@ def _measure(
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
     from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
-    from edgevision.errors import UsageError
 
     if device == "local":
         return profile_local(bundle, options, report=report, watch=watch)
     named = find_device(device)
-    if options.per_op:
-        raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
     except HalfMeasuredError as lost:

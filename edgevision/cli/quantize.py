@@ -7,20 +7,25 @@ from typing import Annotated
 import typer
 
 from edgevision.cli.options import (
+    AdaRound,
     BiasCorrection,
     Calibrator,
+    Equalize,
     Exclude,
     Images,
     Json,
+    MigrateScales,
     ModelArg,
     ModelArgs,
     Out,
     SchemeText,
     SizeText,
+    SsmAware,
     WeightsFile,
     WeightsKey,
     parse_model_args,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -34,7 +39,11 @@ def quantize(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     weights: WeightsFile = None,
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
@@ -53,6 +62,7 @@ def quantize(
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -62,7 +72,7 @@ def quantize(
         precision="int8",
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery),
     )
     with progress("quantize") as report:
         done = export_bundle(options, report=report)

@@ -12,7 +12,7 @@ from edgevision.manifest import Manifest
 if TYPE_CHECKING:
     from edgevision.pipeline import Exported
 
-__all__ = ["show_export", "show_manifest"]
+__all__ = ["show_export", "show_manifest", "show_record"]
 
 
 def show_export(done: Exported) -> None:
@@ -44,6 +44,15 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         *_int8(manifest),
     ]
     print_facts(str(path), facts)
+
+
+def show_record(manifest: Manifest, record: Mapping[str, Any] | None) -> None:
+    """What the target's build wrote of its artifact, where it wrote anything."""
+    from edgevision.targets.target import targets
+
+    facts = targets()[manifest.target["name"]].facts
+    if record is not None and facts is not None:
+        print_facts(manifest.artifact["path"], facts(record))
 
 
 def _proofs(manifest: Manifest) -> list[tuple[str, str]]:

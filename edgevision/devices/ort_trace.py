@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgevision.stages.samples import Array
     from edgevision.targets.target import Target
 
-__all__ = ["Trace", "trace"]
+__all__ = ["Trace", "read_trace", "trace"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,12 @@ def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> T
         session = runner.session  # type: ignore[attr-defined]
         for _ in range(runs + 1):
             runner(feed)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        return read_trace(Path(session.end_profiling()), runs)
+
+
+def read_trace(file: Path, runs: int) -> Trace:
+    """The file that ONNX Runtime's profiler left after one run to warm up and `runs` runs."""
+    events = json.loads(file.read_text(encoding="utf-8"))
     kernels = _timed_runs([e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")], runs)
     milliseconds: dict[str, float] = defaultdict(float)
     for event, own in zip(kernels, _own_times(kernels), strict=True):

@@ -1,6 +1,7 @@
 """A layer norm over channels, with the sum before it and the gate behind it, as one EvChannelNorm.
 
     [Reshape, ReduceSum over K groups,] Transpose, LayerNormalization, Transpose, [Reshape,] [times SiLU(z)]
+    Transpose, LayerNormalization, Transpose, of a map
 
 Two of three steps there only move data: the norm wants channels last, the maps have them first.
 """
@@ -20,9 +21,12 @@ from edgevision.reparam.rewrite import Rewrite, Step
 
 __all__ = ["fuse_channel_norm"]
 
+#: Channels last from channels first, and the way back.
+_BACK = {(0, 2, 1): (0, 2, 1), (0, 2, 3, 1): (0, 3, 1, 2)}
+
 
 def fuse_channel_norm(model: ir.Model) -> PassResult:
-    """Fuse every norm over the channels of [Bt, C, L], in place."""
+    """Fuse every norm over the channels of [Bt, C, L] or [Bt, C, H, W], in place."""
     return rewrite_all(model, _equation)
 
 
@@ -35,11 +39,14 @@ class _Place:
 
 
 def _equation(norm: ir.Node) -> Rewrite | None:
-    before = _turned(produced_by(norm.inputs[0], "Transpose"))
+    before = _turned(produced_by(norm.inputs[0], "Transpose")) if norm.inputs else None
     if norm.op_type != "LayerNormalization" or not is_standard(norm) or before is None or len(norm.inputs) < 3:
         return None
     turn = only_reader(norm.outputs[0])
-    if norm.attributes.get_int("axis", -1) not in (-1, 2) or turn is None or not _turns(turn):
+    forward = before.nodes[0].attributes.get_ints("perm", [])
+    if norm.attributes.get_int("axis", -1) not in (-1, len(forward) - 1) or turn is None:
+        return None
+    if turn.op_type != "Transpose" or tuple(turn.attributes.get_ints("perm", [])) != _BACK[tuple(forward)]:
         return None
     source, after = _summed(before), _Place(value=turn.outputs[0], nodes=(turn,))
     gate = _gate(_shaped(after))
@@ -48,6 +55,8 @@ def _equation(norm: ir.Node) -> Rewrite | None:
     old = (*source.nodes, norm, *after.nodes, *(() if gate is None else (gate[1],)))
     result = old[-1].outputs[0]
     weight, bias = norm.inputs[1:3]
+    if bias is None:
+        return None
     operands = [source.value, weight, bias] + ([] if gate is None else [gate[0]])
     new = Step(
         op_type="EvChannelNorm",
@@ -60,15 +69,12 @@ def _equation(norm: ir.Node) -> Rewrite | None:
 
 
 def _turned(node: ir.Node | None) -> _Place | None:
-    """A Transpose of [Bt, C, L] that has one reader."""
-    if node is None or not _turns(node) or node.inputs[0] is None or only_reader(node.outputs[0]) is None:
+    """A Transpose that puts channels last and has one reader."""
+    if node is None or tuple(node.attributes.get_ints("perm", [])) not in _BACK:
+        return None
+    if node.inputs[0] is None or only_reader(node.outputs[0]) is None:
         return None
     return _Place(value=node.inputs[0], nodes=(node,))
-
-
-def _turns(node: ir.Node) -> bool:
-    """Whether it is a Transpose between [Bt, C, L] and [Bt, L, C]."""
-    return node.op_type == "Transpose" and tuple(node.attributes.get_ints("perm", [])) == (0, 2, 1)
 
 
 def _summed(place: _Place) -> _Place:

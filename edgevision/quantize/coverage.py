@@ -43,7 +43,7 @@ def coverage(float_model: ir.Model, quantized: ir.Model, portable: ir.Model | No
     A multiplication counts as 8-bit when its weight, by the name it was given in `quantized`, is read by an integer
     operator of the optimized graph.
     """
-    cost = {node.outputs[0].name: macs([node]) for node in float_model.graph}
+    cost = {node.outputs[0].name: macs([node]) for node in float_model.graph if _weighted(node)}
     total = max(sum(c or 0 for c in cost.values()), 0 if portable is None else macs(portable.graph) or 0)
     optimized = optimized_graph(quantized)
     integers = {v.name for n in optimized.graph if n.op_type in INTEGER_OPS for v in n.inputs if v is not None}
@@ -56,6 +56,11 @@ def coverage(float_model: ir.Model, quantized: ir.Model, portable: ir.Model | No
             covered += cost.get(node.outputs[0].name) or 0
     unknown = any(c is None for c in cost.values()) or total == 0
     return Coverage(share=None if unknown else covered / total, ops=Counter(n.op_type for n in optimized.graph))
+
+
+def _weighted(node: ir.Node) -> bool:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    return weight is not None and ir.convenience.get_const_tensor(weight) is not None
 
 
 def optimized_graph(model: ir.Model) -> ir.Model:

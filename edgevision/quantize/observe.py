@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgevision.calibration.histogram import Histogram
 from edgevision.calibration.source import Source, batches
 from edgevision.errors import DataError, GraphError
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-__all__ = ["batch_of", "exposing", "observe"]
+__all__ = ["batch_of", "exposing", "observe", "values_of"]
 
 
 def observe(
@@ -28,26 +30,38 @@ def observe(
     `report` is told the number of images seen, batch by batch.
     """
     histograms = {name: Histogram() for name in tensors}
-    exposed = exposing(model, tensors)
-    answers = len(model.graph.outputs)
-    size = batch_of(model)
     seen = 0
+    for values in values_of(model, tensors, source, limit):
+        for name, array in values.items():
+            histograms[name].add(array)
+        seen += batch_of(model)
+        if report is not None:
+            report(seen)
+    return histograms
+
+
+def values_of(
+    model: ir.Model, tensors: Sequence[str], source: Source, limit: int | None = None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What `tensors` of `model` (inputs among them) hold, one batch of images after the other.
+
+    Raises:
+        DataError: there are fewer images than the graph takes at a time.
+    """
+    size = batch_of(model)
+    nothing = True
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder) / "observed.onnx"
-        ir.save(exposed, path)
+        ir.save(exposing(model, tensors), path)
         with OnnxRuntime().load(path) as runner:
-            names = [info.name for info in runner.outputs[answers:]]
+            names = [info.name for info in runner.outputs]
+            given = {info.name for info in runner.inputs} & set(tensors)
             for images, _ in batches(source, size, limit):
-                for name, values in zip(names, runner(images)[answers:], strict=True):
-                    histograms[name].add(values)
-                for name in histograms.keys() & {info.name for info in runner.inputs}:
-                    histograms[name].add(images)
-                seen += len(images)
-                if report is not None:
-                    report(seen)
-    if seen == 0:
+                outputs = dict(zip(names, runner(images), strict=True))
+                yield {**{k: v for k, v in outputs.items() if k in tensors}, **dict.fromkeys(given, images)}
+                nothing = False
+    if nothing:
         raise DataError(source.name, f"it has fewer images than the graph's batch of {size}", "export with --batch 1")
-    return histograms
 
 
 def batch_of(model: ir.Model) -> int:

@@ -62,7 +62,7 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
             if result not in answers and (node.op_type not in scheme.float_outputs or _reads(result, joined)):
                 written[result] = None
         for node in joined:
-            written |= dict.fromkeys(node.outputs)
+            written |= dict.fromkeys(_results(node, scheme))
     read = {v: None for n in (*linear, *joined) for v in _data_inputs(n) if v not in written}
     scale_of = {out: node.inputs[0] for node in joined if node.op_type in scheme.layout for out in node.outputs}
     return Plan(
@@ -133,13 +133,13 @@ def _joined(
     available = {_result(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
     reachable = []
     for node in candidates:
-        if node.outputs[0] not in answers and _fed(node, available):
-            available.update(node.outputs)
+        if _results(node, scheme)[0] not in answers and _fed(node, available):
+            available.update(_results(node, scheme))
             reachable.append(node)
     wanted = {v for n in linear for v in _data_inputs(n)}
     joined = []
     for node in reversed(reachable):
-        if any(out in wanted for out in node.outputs):
+        if any(out in wanted for out in _results(node, scheme)):
             wanted.update(_data_inputs(node))
             joined.append(node)
     return joined[::-1]
@@ -173,6 +173,11 @@ def _result(node: ir.Node, scheme: Scheme) -> ir.Value:
         absorbed: ir.Value = uses[0].node.outputs[0]
         return absorbed
     return out
+
+
+def _results(node: ir.Node, scheme: Scheme) -> list[ir.Value]:
+    """What an elementwise or layout operator writes; a sum's quantization takes in an activation too."""
+    return [_result(node, scheme)] if node.op_type == "Add" else list(node.outputs)
 
 
 def _reads(value: ir.Value, joined: list[ir.Node]) -> bool:

@@ -25,8 +25,9 @@ from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
-from edgevision.quantize.target_form import target_form
+from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
 
@@ -72,7 +73,7 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
     plugins: bool = True,
     cache: Cache,
     report: Callable[[str], None],
@@ -84,7 +85,7 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
         plugins: our kernels may be used.
         cache: keeps the ranges.
         report: told what begins.
@@ -94,12 +95,13 @@ def quantize(
         DataError: the data does not fit it.
     """
     admit(model)
+    original = target_form(model, scheme.target, plugins=plugins)
     builder = calibrated_builder(
-        target_form(model, scheme.target, plugins=plugins),
+        int8_form(original, scheme.target),
         scheme,
         data,
         exclude=exclude,
-        bias_correction=bias_correction,
+        recovery=recovery or Recovery(),
         cache=cache,
         report=report,
     )
@@ -109,24 +111,24 @@ def quantize(
         folder, target = Path(name), OnnxRuntime(threads=1, plugins=plugins)
         races: dict[str, Speed] = {}
         if scheme.target == "ort":
-            best, races = _fastest(builder, exclude, target, feeds[0], folder)
+            best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
         else:
             best = builder.build(exclude)
-        close, plainly = _fidelities(builder.model, best.model, target, feeds, folder)
+        close, plainly = _fidelities(original, best.model, target, feeds, folder)
     _check_runtime(close, plainly)
     return _outcome(model, builder, best, races, close, plainly)
 
 
 def _fastest(
-    builder: Builder, exclude: tuple[str, ...], target: OnnxRuntime, feed: Image, folder: Path
+    original: ir.Model, builder: Builder, exclude: tuple[str, ...], target: OnnxRuntime, feed: Image, folder: Path
 ) -> tuple[Form, dict[str, Speed]]:
     """Everything in 8 bits, less what the scheme lets stay float where that is faster."""
     races: dict[str, Speed] = {}
-    with target.load(_saved(builder.model, folder / "float.onnx")) as original:
+    with target.load(_saved(original, folder / "float.onnx")) as reference:
 
         def timed(form: Form) -> Speed:
             with target.load(_saved(form.model, folder / "form.onnx")) as runner:
-                return races.setdefault(_title(form), race(original, runner, feed, clock=time.thread_time))
+                return races.setdefault(_title(form), race(reference, runner, feed, clock=time.thread_time))
 
         best = builder.build(exclude)
         speed = timed(best)

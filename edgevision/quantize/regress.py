@@ -12,8 +12,8 @@ import numpy as np
 from edgevision.bundle import inside, open_bundle
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import batches
-from edgevision.check_bundle import target_of
-from edgevision.errors import DataError, TargetError, UsageError
+from edgevision.check_bundle import runnable_target, target_of
+from edgevision.errors import DataError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
 from edgevision.quantize.evaluate import Evaluation, evaluate
@@ -145,8 +145,7 @@ def _check_bundles(paths: Sequence[Path], manifests: Mapping[str, tuple[Path, Ma
             "BUNDLE", f"the bundles are of different models ({', '.join(sorted(models))})", "give one model's"
         )
     for path, manifest in manifests.values():
-        if not manifest.artifact.get("runnable", False):
-            raise TargetError(str(path), "this artifact cannot run on this machine", "run it where its runtime is")
+        runnable_target(manifest)
         if len(manifest.inputs) != 1 or len(manifest.inputs[0]["shape"]) != 4:
             raise DataError(str(path), "the model does not take images [N, C, H, W]", "regress takes image models")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from edgevision import native
+from edgevision.passes.norm_of_rows import norm_of_rows
 from edgevision.targets.onnxruntime.lowering import lower
 
-__all__ = ["target_form"]
+__all__ = ["int8_form", "target_form"]
 
 
 def target_form(model: ir.Model, target: str, *, plugins: bool) -> ir.Model:
@@ -19,4 +20,12 @@ def target_form(model: ir.Model, target: str, *, plugins: bool) -> ir.Model:
     copy = model.clone()
     if target == "ort":
         lower(copy, kernels=plugins and native.why_not() is None)
+    return copy
+
+
+def int8_form(model: ir.Model, target: str) -> ir.Model:
+    """A target form, of which a copy is changed where float operators between INT8 ones are better off otherwise."""
+    copy = model.clone()
+    if target == "ort":
+        norm_of_rows(copy)
     return copy

@@ -101,9 +101,10 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
     _free_names(graph, rewrite)
     values: dict[int, ir.Value] = {}
     nodes: list[ir.Node] = []
+    taken = {value.name for node in graph for value in node.outputs}
     for step in rewrite.new.steps():
         operands = [_operand(graph, operand, values) for operand in step.inputs]
-        result = output.name if step is rewrite.new else f"{output.name}_{len(nodes)}"
+        result = output.name if step is rewrite.new else _free(f"{output.name}_{len(nodes)}", taken)
         node = ir.node(
             step.op_type, operands, dict(step.attributes), domain=step.domain, name=f"{step.op_type}_{result}"
         )
@@ -115,6 +116,13 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
         nodes.append(node)
     ir.convenience.replace_nodes_and_values(graph, anchor, rewrite.old, nodes, [output], [nodes[-1].outputs[0]])
     return tuple(nodes)
+
+
+def _free(name: str, taken: set[str | None]) -> str:
+    """`name`, or the next like it: exporters number their own values in the same way (`norm`, `norm_1`)."""
+    while name in taken:
+        name += "_0"
+    return name
 
 
 def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:

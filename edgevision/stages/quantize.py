@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from edgevision.errors import DataError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record, as_json
 from edgevision.proof import Difference
+from edgevision.quantize.recovery import Recovery
 from edgevision.stages.samples import Samples, run_graph, worst_over
 from edgevision.stages.timing import Report, Stopwatch
 from edgevision.stages.verify import TOLERANCES
@@ -40,7 +41,7 @@ class QuantizeOptions:
         calibrator: how ranges are taken.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy.
     """
 
     data: str
@@ -48,7 +49,7 @@ class QuantizeOptions:
     calibrator: Method = "percentile"
     images: int = 200
     exclude: tuple[str, ...] = ()
-    bias_correction: bool = False
+    recovery: Recovery = field(default_factory=Recovery)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ def quantize_graph(
         scheme,
         data,
         exclude=options.exclude,
-        bias_correction=options.bias_correction,
+        recovery=options.recovery,
         plugins=plugins,
         cache=cache,
         report=report,
@@ -127,7 +128,7 @@ def quantize_graph(
         tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
         record=record,
         calibration={**as_json(examined), "method": options.calibrator},
-        quantization={"scheme": scheme.name, "bias_correction": options.bias_correction, **_facts(outcome)},
+        quantization={"scheme": scheme.name, **_recovery(options.recovery), **_facts(outcome)},
         warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
     )
 
@@ -153,6 +154,10 @@ def _held_against(outcome: Outcome, samples: Samples) -> tuple[Samples, Differen
         outputs = run_graph(outcome.model, samples.feeds, Path(folder))
     error = worst_over(samples.outputs, outputs)
     return Samples(feeds=samples.feeds, outputs=outputs, reference="the Q/DQ graph in ONNX Runtime, unoptimized"), error
+
+
+def _recovery(recovery: Recovery) -> dict[str, Any]:
+    return {"bias_correction": recovery.bias_correction, "recovery": as_json(recovery)}
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:

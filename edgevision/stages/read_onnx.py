@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevision.errors import GraphError, UsageError
+from edgevision.errors import GraphError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
@@ -55,8 +55,7 @@ def read_onnx(
     _give_sizes(model, batch, size)
     feeds = [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        samples = samples_of_graph(model, feeds, Path(folder), reference)
+    samples = _samples(path, model, feeds, reference)
     digest = file_sha256(path)
     record = watch.record(inputs=[digest], outputs=[digest])
     graph = (
@@ -70,6 +69,17 @@ def read_onnx(
         weights={"source": path.name, "key": None, "sha256": digest},
     )
     return Read(info=info, graph=graph, samples=samples)
+
+
+def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], reference: str) -> Samples:
+    """What the file computes; one that ONNX Runtime does not run has nothing to be held against."""
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        try:
+            return samples_of_graph(model, feeds, Path(folder), reference)
+        except TargetError as error:
+            raise GraphError(
+                str(path), error.reason, "export it in operators and an opset that ONNX defines"
+            ) from error
 
 
 def _load(path: Path) -> ir.Model:

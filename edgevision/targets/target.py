@@ -82,6 +82,8 @@ class Artifact:
         graph: the exact ONNX file the runtime's own parser was given, where that is not the portable graph: what
             cannot run here is at least held against the model in that form, in ONNX Runtime.
         library: our kernel library for ONNX Runtime, where the bundle carries a copy.
+        twin: of an artifact in half precision, the float32 graph that only rounds what the artifact stores in half: its
+            distance from the model measures what the artifact may differ by.
     """
 
     path: Path
@@ -92,6 +94,7 @@ class Artifact:
     extra: Sequence[Path] = ()
     graph: Path | None = None
     library: Path | None = None
+    twin: ir.Model | None = None
 
 
 class Runner(Protocol):
@@ -113,6 +116,10 @@ class Target(Protocol):
 
     def why_not(self) -> WhyNot | None:
         """None when `build` can work here; must not import the runtime to find out more than it needs."""
+        ...
+
+    def why_not_run(self) -> WhyNot | None:
+        """None when this machine has what an artifact of this target runs on."""
         ...
 
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
@@ -140,6 +147,8 @@ class TargetEntry:
         precisions: what it can build.
         usage: Markdown for the bundle's README: how to run the artifact without edgevision. None for a target whose
             artifact is the portable graph itself, which every README covers.
+        record: JSON file of the bundle in which the build says what it knows of the artifact, empty for none.
+        facts: rows for `edgevision inspect` from that record.
     """
 
     name: str
@@ -149,6 +158,8 @@ class TargetEntry:
     extra: str = ""
     precisions: tuple[Precision, ...] = field(default=("fp32",))
     usage: Callable[[Manifest], str] | None = None
+    record: str = ""
+    facts: Callable[[Mapping[str, Any]], Sequence[tuple[str, str]]] | None = None
 
 
 @cache

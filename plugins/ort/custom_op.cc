@@ -60,6 +60,20 @@ void parallel_for(const OrtKernelContext* context, int64_t count, double nanosec
                                                             static_cast<size_t>(batches), user));
 }
 
+Scratch::Scratch(const OrtKernelContext* context, const OrtMemoryInfo* where, int64_t count) {
+  Ort::ThrowOnError(Ort::GetApi().KernelContext_GetAllocator(context, where, &allocator_));
+  data_ = static_cast<float*>(allocator_->Alloc(allocator_, static_cast<size_t>(count) * sizeof(float)));
+  if (!data_ && count > 0) {
+    Ort::GetApi().ReleaseAllocator(allocator_);
+    throw std::bad_alloc();
+  }
+}
+
+Scratch::~Scratch() {
+  if (data_) allocator_->Free(allocator_, data_);
+  Ort::GetApi().ReleaseAllocator(allocator_);
+}
+
 // Ort::ConstKernelInfo throws when an attribute is absent; absent is what the fallback is for. An attribute of another
 // kind reads as absent too, which ONNX Runtime offers no way to tell apart.
 int64_t int_attribute(const OrtKernelInfo* info, const char* name, int64_t fallback) {

@@ -42,6 +42,44 @@ float* make_output(OrtKernelContext* context, const Shape& shape);
 void parallel_for(const OrtKernelContext* context, int64_t count, double nanoseconds, void* user,
                   void (*function)(void* user, size_t index));
 
+// The same for a kernel's work items.
+template <class Work>
+void each(const OrtKernelContext* context, int64_t items, double nanoseconds, const Work& work,
+          void (*item)(const Work&, int64_t)) {
+  struct Pair {
+    const Work& work;
+    void (*item)(const Work&, int64_t);
+  } pair{work, item};
+  parallel_for(context, items, nanoseconds, &pair, [](void* user, size_t index) {
+    const Pair& given = *static_cast<const Pair*>(user);
+    given.item(given.work, static_cast<int64_t>(index));
+  });
+}
+
+// Where scratch memory comes from: ONNX Runtime's arena, where repeated runs find the same memory again.
+class ArenaInfo {
+ public:
+  ArenaInfo() : info_(Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault)) {}
+  const OrtMemoryInfo* get() const { return info_; }
+
+ private:
+  Ort::MemoryInfo info_;
+};
+
+// Floats for the time of one call.
+class Scratch {
+ public:
+  Scratch(const OrtKernelContext* context, const OrtMemoryInfo* where, int64_t count);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  float* data() const { return data_; }
+
+ private:
+  OrtAllocator* allocator_ = nullptr;
+  float* data_ = nullptr;
+};
+
 // The attribute, or the fallback when the node does not carry it.
 int64_t int_attribute(const OrtKernelInfo* info, const char* name, int64_t fallback);
 float float_attribute(const OrtKernelInfo* info, const char* name, float fallback);
@@ -73,5 +111,6 @@ const OrtCustomOp* idwt_op();
 const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* projected_scan_op();
 const OrtCustomOp* wavelet_conv_op();
+const OrtCustomOp* response_norm_op();
 
 }  // namespace edgevision

@@ -208,4 +208,15 @@ WaveletConv plan_wavelet_conv(const WaveletConvShapes& s, bool relu) {
   return w;
 }
 
+ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma) {
+  const Checker check("EvResponseNorm");
+  check.rank("x", x, 4, "[batch, channels, height, width]");
+  check.dims("gamma", gamma, {x[1]}, "[channels]");
+  ResponseNorm n{};
+  n.batch = x[0];
+  n.channels = x[1];
+  n.pixels = pixels_of(x);
+  return n;
+}
+
 }  // namespace edgevision

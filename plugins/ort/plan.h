@@ -35,4 +35,7 @@ struct WaveletConvShapes {
 // Pointers are left null; y has the shape of x.
 WaveletConv plan_wavelet_conv(const WaveletConvShapes& shapes, bool relu);
 
+// Pointers, epsilon and gelu are left null; y has the shape of x.
+ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma);
+
 }  // namespace edgevision

@@ -13,12 +13,10 @@ void Checker::fail(const char* tensor, const std::string& reason) const {
 }
 
 void Checker::size(const char* tensor, const Shape& shape) const {
-  for (size_t i = 0; i < shape.rank; ++i) {
-    if (shape[i] < 0) fail(tensor, "has a negative dimension: " + to_string(shape));
-    if (shape[i] == 0) return;
-  }
   int64_t count = 1;
   for (size_t i = 0; i < shape.rank; ++i) {
+    if (shape[i] < 0) fail(tensor, "has a negative dimension: " + to_string(shape));
+    if (shape[i] == 0) continue;
     if (shape[i] > INT32_MAX / count)
       fail(tensor, "has shape " + to_string(shape) + ", which is 2^31 elements or more; split the batch");
     count *= shape[i];

@@ -39,7 +39,8 @@ class Checker {
   void rank(const char* tensor, const Shape& shape, size_t expected, const char* layout) const;
   // Refuses other dims; `layout` says what each stands for.
   void dims(const char* tensor, const Shape& shape, const Shape& expected, const char* layout) const;
-  // Refuses 2^31 elements or more (without forming the product).
+  // Refuses 2^31 elements or more. In an empty tensor the other dims are held to the same, since sizes are computed
+  // from them.
   void size(const char* tensor, const Shape& shape) const;
   [[noreturn]] void fail(const char* tensor, const std::string& reason) const;
 

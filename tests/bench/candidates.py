@@ -21,7 +21,7 @@ import edgevision as ev
 from edgevision.proof import difference
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-__all__ = ["Missing", "candidates"]
+__all__ = ["Missing", "candidates", "scaling_candidates"]
 
 Array = NDArray[np.float32]
 Run = Callable[[], Array]
@@ -36,10 +36,11 @@ def candidates(model: Prepared, threads: int, *, compiled: bool) -> tuple[dict[s
     missing: Missing = {}
     eager = _eager(model.name, x)
     found: dict[str, Run] = {
-        "edgevision, kernels": _bundle(model.kernels, x, threads),
-        "edgevision, bodies alone": _bundle(model.bodies, x, threads, plugins=False),
-        "eager PyTorch": eager,
+        "edgevision, kernels" if model.bodies else "edgevision": _bundle(model.kernels, x, threads),
     }
+    if model.bodies:
+        found["edgevision, bodies alone"] = _bundle(model.bodies, x, threads, plugins=False)
+    found["eager PyTorch"] = eager
     if compiled:
         found["torch.compile"] = _compiled(model.name, x)
     found["plain export, ONNX Runtime"] = _onnxruntime(model.plain, x, threads)
@@ -53,6 +54,12 @@ def candidates(model: Prepared, threads: int, *, compiled: bool) -> tuple[dict[s
         if not error <= _TOLERANCE:
             raise RuntimeError(f"{name} computes something else: {error:.1e} of std from eager PyTorch")
     return found, missing
+
+
+def scaling_candidates(model: Prepared, threads: int) -> dict[str, Run]:
+    """Our bundle on one thread and on `threads`."""
+    x = np.random.default_rng(0).standard_normal(model.shape, np.float32)
+    return {f"{count} thread(s)": _bundle(model.kernels, x, count) for count in (threads, 1)}
 
 
 def _bundle(path: Path, x: Array, threads: int, *, plugins: bool = True) -> Run:

@@ -1,8 +1,9 @@
 """`make bench`: speed against named peers, candidates in turn, with the machine's load on record.
 
-    python tests/bench/run.py [--quick] [--models NAME ...] [--threads N ...]
+    python tests/bench/run.py [--quick] [--models NAME ...] [--threads N ...] [--tables KIND ...] [--prepare]
 
-Writes build/bench/bench.json and build/bench/bench.md, and prints the latter.
+Each table is measured in a process of its own and kept as one file in build/bench/results, so that a long bench may be
+run in slices, each in a quiet minute; build/bench/bench.md and bench.json show every table that is there.
 """
 
 from __future__ import annotations
@@ -12,44 +13,38 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]  # a bare checkout imports uninstalled
 
-from compile_trial import CACHE, try_to_compile  # noqa: E402 - the path comes first
+import merging  # noqa: E402 - the path comes first
+from compile_trial import CACHE, try_to_compile  # noqa: E402
 from machine import cpu  # noqa: E402
 from prepare import FOLDER, Prepared, prepare  # noqa: E402
 from scans import SHAPES  # noqa: E402
 from table import markdown  # noqa: E402
-from worker import Task  # noqa: E402
+from worker import Kind, Task  # noqa: E402
 
-MODELS = ("mobilemamba_t2", "mobilemamba_s6", "mobilemamba_b1")
+RESULTS = FOLDER / "results"
+MODELS = ("mobilemamba_t2", "mobilemamba_s6", "mobilemamba_b1", "unireplknet_a", "unireplknet_n")
 PACKAGES = ("torch", "onnxruntime", "openvino", "onnx", "numpy")
 #: Longest that torch.compile may take for a network before it is left out.
 COMPILE_SECONDS = 150.0
 
 
 def main() -> None:
-    """Prepare, measure at each number of threads in a process of its own, write."""
+    """Prepare, measure each table in a process of its own, write."""
     options = _options()
-    models = []
-    for name in options.models:
-        _say(f"preparing {name}")
-        models.append(prepare(name))
-    missing = {} if options.quick else {m.name: _compile(m.name) for m in models[:1]}
-    compiled = [name for name, why in missing.items() if why is None]
-    runs = [_measure(models, threads, compiled, quick=options.quick) for threads in options.threads]
-    for run in runs:
-        for model in models:
-            why = missing.get(model.name, "left out, its compilation takes minutes")
-            if why is not None:
-                run["models"][model.name]["missing"]["torch.compile"] = why
-    results = {"cpu": cpu(), "versions": _versions(), "runs": runs, "facts": _facts(models, runs)}
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for task in _tasks(options):
+        if not options.prepare:
+            _measure(task)
+    results = {"cpu": cpu(), "tables": [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]}
     (FOLDER / "bench.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     page = markdown(results)
     (FOLDER / "bench.md").write_text(page, encoding="utf-8")
@@ -61,60 +56,72 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one network, short turns, no torch.compile")
     parser.add_argument("--models", nargs="+", metavar="NAME", help=f"default: {' '.join(MODELS)}")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N")
+    parser.add_argument("--tables", nargs="+", choices=get_args(Kind), default=get_args(Kind), metavar="KIND")
+    parser.add_argument("--seconds", type=float, help="of one table, about")
+    parser.add_argument("--prepare", action="store_true", help="make the files that are measured, and stop")
     options = parser.parse_args()
-    options.models = options.models or (MODELS[:1] if options.quick else MODELS)
+    options.seconds = options.seconds or (8.0 if options.quick else 20.0)
     return options
 
 
-def _compile(name: str) -> str | None:
-    _say(f"torch.compile of {name}, at most {COMPILE_SECONDS:.0f} s")
-    return try_to_compile(name, COMPILE_SECONDS)
+def _tasks(options: argparse.Namespace) -> Iterator[Task]:
+    """In the order they are measured; each network's files are made when its first table is due."""
+    most, seconds = max(options.threads), options.seconds
+    names = options.models or (MODELS[:1] if options.quick else MODELS)
+    about_networks = set(options.tables) & {"latency", "scaling", "facts"}
+    for name in names if about_networks else ():
+        _say(f"preparing {name}")
+        model = prepare(name)
+        if "latency" in options.tables:
+            compiled = not options.quick and name == MODELS[0] and _compiles(name, again=options.prepare)
+            for threads in options.threads:
+                yield Task(
+                    kind="latency", subject=name, threads=threads, seconds=seconds, model=model, compiled=compiled
+                )
+        if "scaling" in options.tables and most > 1:
+            yield Task(kind="scaling", subject=name, threads=most, seconds=seconds / 2, model=model)
+        if "facts" in options.tables:
+            yield Task(kind="facts", subject=name, threads=1, seconds=seconds, model=model)
+    if "scan" in options.tables:
+        for shape in SHAPES:
+            yield Task(kind="scan", subject="x".join(map(str, shape)), threads=1, seconds=seconds / 2)
+    if "merging" in options.tables and not options.quick:
+        for name in options.models or merging.MODELS:
+            _say(f"preparing both forms of {name}")
+            folder = merging.prepare_merging(name)
+            yield Task(kind="merging", subject=name, threads=1, seconds=seconds / 2, folder=folder)
 
 
-def _measure(models: Sequence[Prepared], threads: int, compiled: Sequence[str], *, quick: bool) -> dict[str, Any]:
+def _compiles(name: str, *, again: bool) -> bool:
+    """Whether torch.compile gets through the network in time; asked once, what it compiled is kept."""
+    answer = FOLDER / name / "compiled.txt"
+    if again or not answer.exists():
+        _say(f"torch.compile of {name}, at most {COMPILE_SECONDS:.0f} s")
+        answer.write_text(try_to_compile(name, COMPILE_SECONDS) or "", encoding="utf-8")
+    why = answer.read_text("utf-8")
+    if why:
+        _say(f"torch.compile is left out: {why}")
+    return not why
+
+
+def _measure(task: Task) -> None:
     """In a process of its own: thread pools are made once for each."""
-    _say(f"measuring at {threads} thread{'s' if threads > 1 else ''}")
-    first = threads == 1
-    task = Task(
-        models=list(models),
-        threads=threads,
-        seconds=8.0 if quick else 20.0,
-        scans=list(SHAPES) if first else [],
-        with_facts=first,
-        compiled=list(compiled),
-    )
-    source, destination = FOLDER / f"task-{threads}.json", FOLDER / f"result-{threads}.json"
+    _say(f"measuring {task.key}")
+    source, destination = FOLDER / "task.json", FOLDER / "result.json"
     source.write_text(task.to_json(), encoding="utf-8")
-    environment = {**os.environ, **CACHE, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, **CACHE, "OMP_NUM_THREADS": str(task.threads), "PYTHONPATH": str(HERE.parents[1])}
     subprocess.run(
         [sys.executable, str(HERE / "worker.py"), str(source), str(destination)], env=environment, check=True
     )
-    result: dict[str, Any] = json.loads(destination.read_text("utf-8"))
-    return result
+    found: dict[str, Any] = json.loads(destination.read_text("utf-8"))
+    about = {"kind": task.kind, "subject": task.subject, "threads": task.threads}
+    about |= {"when": datetime.now().astimezone().isoformat(timespec="minutes"), "versions": _versions()}
+    about |= _counted(task.model)
+    (RESULTS / f"{task.key}.json").write_text(json.dumps({**about, **found}), encoding="utf-8")
 
 
-def _facts(models: Sequence[Prepared], runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The single numbers, as sentences."""
-    lines = []
-    for run in (run for run in runs if "facts" in run):
-        found, model = run["facts"], models[0]
-        peak = found["gemm_gflops"]
-        lines.append(f"float32 GEMM on one core: {peak:.0f} GFLOP/s")
-        if model.macs:
-            least = run["models"][model.name]["rows"][0]["least"]
-            done = 2 * model.macs / (least / 1e3) / 1e9
-            lines.append(f"{model.name}: {done:.0f} GFLOP/s at best, {done / peak:.0%} of that peak")
-        lines.append(f"{model.name}: the scan and the wavelets are {found['scan_and_wavelet_share']:.1%} of its time")
-        lines.append(f"{model.name}: a session opens in {found['session_seconds']:.2f} s")
-        if found["library_bytes"]:
-            lines.append(f"the kernel library has {found['library_bytes'] / 2**20:.2f} MiB")
-    by_threads = {run["threads"]: run["models"] for run in runs}
-    if {1, 2} <= set(by_threads):
-        for model in models:
-            one, two = (by_threads[n][model.name]["rows"][0]["median"] for n in (1, 2))
-            lines.append(f"{model.name}: two threads are {one / two:.2f} times as fast as one")
-    lines += [f"{m.name}: the plain export took {m.export_seconds:.0f} s" for m in models if m.export_seconds]
-    return lines
+def _counted(model: Prepared | None) -> dict[str, Any]:
+    return {} if model is None else {"macs": model.macs, "export_seconds": model.export_seconds}
 
 
 def _versions() -> str:

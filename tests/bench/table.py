@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = ["markdown"]
 
+_TITLES = {
+    "latency": "{subject}, {threads} thread(s)",
+    "scaling": "{subject}: one thread and {threads}",
+    "scan": "Scan alone, D x N x L = {subject}, {threads} thread(s)",
+    "merging": "{subject} before and after merging, {threads} thread(s)",
+}
+
 
 def markdown(results: Mapping[str, Any]) -> str:
     """The page, with a final newline."""
-    lines = [f"# Bench: {results['cpu']['name']}, {results['cpu']['count']} processors", "", results["versions"], ""]
+    tables = results["tables"]
+    lines = [f"# Bench: {results['cpu']['name']}, {results['cpu']['count']} processors", ""]
+    lines += [*sorted({table["versions"] for table in tables}), ""]
     lines += [
         "Milliseconds, with the 95 % interval on the median; ratio: how many times the first row's, in the same round. "
         "Processor: time that the processors spent on it, which waiting for a busy machine does not add to.",
         "",
     ]
-    for run in results["runs"]:
-        threads = f"{run['threads']} thread{'s' if run['threads'] > 1 else ''}"
-        for name, table in run["models"].items():
-            lines += _section(f"{name}, {threads}", table)
-        for shape, table in run["scans"].items():
-            lines += _section(f"Scan alone, D x N x L = {shape}, {threads}", table)
-    lines += ["## Facts", "", *(f"- {fact}" for fact in results["facts"]), ""]
-    return "\n".join(lines)
+    for kind, title in _TITLES.items():
+        for table in (one for one in tables if one["kind"] == kind):
+            lines += _section(title.format(**table), table)
+    facts = [f"- {fact}" for table in tables if table["kind"] == "facts" for fact in _facts(table, tables)]
+    return "\n".join([*lines, "## Facts", "", *facts, ""])
 
 
 def _section(title: str, table: Mapping[str, Any]) -> list[str]:
@@ -40,13 +46,29 @@ def _section(title: str, table: Mapping[str, Any]) -> list[str]:
             f"| {row['name']} | {row['median']:.3g} | {low:.3g} to {high:.3g} | {row['least']:.3g} | {row['ratio']:.2f} "
             f"| {below:.2f} to {above:.2f} | {row['processor']:.3g} | {row['processor_ratio']:.2f} | {row['runs']} |"
         )
-    lines += [f"| {name} | not run: {why} | | | | | | | |" for name, why in table.get("missing", {}).items()]
+    lines += [f"| {name} | not run: {why} | | | | | | | |" for name, why in table["missing"].items()]
     load = table["load"]
     state = f"**noisy**: {'; '.join(table['noise'])}" if table["noise"] else "quiet"
     average = ", ".join(f"{one:.1f}" for one in load["average"])
     return [
         *lines,
         "",
-        f"Machine: {state} (load average {average}; {load['foreign']:.2f} processors busy elsewhere).",
+        f"{table['when']}. Machine: {state} (load average {average}; {load['foreign']:.2f} processors busy elsewhere).",
         "",
     ]
+
+
+def _facts(facts: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The single numbers of one network, as sentences."""
+    name, peak = facts["subject"], facts["gemm_gflops"]
+    yield f"{name}: float32 GEMM on one core at the time: {peak:.0f} GFLOP/s"
+    if facts["macs"]:
+        least = facts["least"]
+        done = 2 * facts["macs"] / (least / 1e3) / 1e9
+        yield f"{name}: {least:.2f} ms at best, {done:.0f} GFLOP/s, {done / peak:.0%} of that peak"
+    yield f"{name}: the scan and the wavelets are {facts['scan_and_wavelet_share']:.1%} of its time"
+    yield f"{name}: a session opens in {facts['session_seconds']:.2f} s"
+    if facts["library_bytes"]:
+        yield f"the kernel library has {facts['library_bytes'] / 2**20:.2f} MiB"
+    if facts["export_seconds"]:
+        yield f"{name}: the plain export took {facts['export_seconds']:.0f} s"

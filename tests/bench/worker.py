@@ -1,16 +1,19 @@
-"""One process of the bench: every measurement at one number of threads. Started by run.py; writes one JSON file."""
+"""One process of the bench: one table. Started by run.py; writes one JSON file."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prepare import Prepared
 
-__all__ = ["Task"]
+__all__ = ["Kind", "Task"]
+
+Kind = Literal["latency", "scaling", "scan", "merging", "facts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,60 +21,77 @@ class Task:
     """What to measure.
 
     Attributes:
-        seconds: of one table, about.
-        scans: shapes of the scan to measure alone.
-        with_facts: of the first model.
-        compiled: models whose compilation by torch.compile has ended well, with its cache already filled.
+        kind: `latency`: ours and the peers; `scaling`: ours on one thread and on more; `scan`: the operator alone;
+            `merging`: training and deploy form; `facts`: single numbers.
+        subject: name of the network, or DxNxL of the scan.
+        model: the network's files, for all but `scan` and `merging`.
+        folder: of `merging`.
+        seconds: how long, about.
+        compiled: torch.compile takes part; its cache is filled.
     """
 
-    models: list[Prepared]
+    kind: Kind
+    subject: str
     threads: int
     seconds: float
-    scans: list[tuple[int, int, int]]
-    with_facts: bool
-    compiled: list[str]
+    model: Prepared | None = None
+    folder: Path | None = None
+    compiled: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}-{self.subject.replace(':', '-')}-{self.threads}"
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), default=str)
+        model = None if self.model is None else self.model.to_json()
+        return json.dumps({**asdict(self), "model": model, "folder": str(self.folder) if self.folder else None})
 
     @classmethod
     def from_json(cls, text: str) -> Task:
         read = json.loads(text)
-        models = [
-            Prepared(**{**m, "shape": tuple(m["shape"]), **{k: Path(m[k]) for k in ("kernels", "bodies", "plain")}})
-            for m in read["models"]
-        ]
-        return cls(**{**read, "models": models, "scans": [tuple(s) for s in read["scans"]]})
+        model = Prepared.from_json(read["model"]) if read["model"] else None
+        return cls(**{**read, "model": model, "folder": Path(read["folder"]) if read["folder"] else None})
 
 
 def measure(task: Task) -> dict[str, Any]:
-    """All tables of the task."""
+    """The table, with the load of the machine while it was measured."""
     import torch
-    from candidates import candidates
-    from facts import facts
     from machine import Watch, noise
-    from scans import scan_rows
-    from turns import Row, in_turn, rows
 
     torch.set_num_threads(task.threads)
+    if task.kind == "facts":
+        from facts import facts
 
-    def table(made: list[Row], watch: Watch, **more: Any) -> dict[str, Any]:
-        load = watch.load()
-        reasons = noise(load, [row.spread for row in made])
-        return {"rows": [asdict(row) for row in made], "load": asdict(load), "noise": reasons, **more}
+        assert task.model is not None
+        return facts(task.model)
+    runs, missing = _runs(task)
+    from turns import in_turn, rows
 
-    result: dict[str, Any] = {"threads": task.threads, "models": {}, "scans": {}}
-    for model in task.models:
-        runs, missing = candidates(model, task.threads, compiled=model.name in task.compiled)
-        watch = Watch()
-        result["models"][model.name] = table(rows(in_turn(runs, task.seconds)), watch, missing=missing)
-        del runs
-    for shape in task.scans:
-        watch = Watch()
-        result["scans"]["x".join(map(str, shape))] = table(scan_rows(shape, task.threads, task.seconds / 2), watch)
-    if task.with_facts:
-        result["facts"] = facts(task.models[0])
-    return result
+    watch = Watch()
+    made = rows(in_turn(runs, task.seconds, least_rounds=3))
+    load = watch.load()
+    reasons = noise(load, [row.spread for row in made])
+    return {"rows": [asdict(row) for row in made], "load": asdict(load), "noise": reasons, "missing": missing}
+
+
+def _runs(task: Task) -> tuple[Mapping[str, Callable[[], object]], dict[str, str]]:
+    """Candidates by name, and those that could not be built with the reason."""
+    from candidates import candidates, scaling_candidates
+
+    if task.kind == "scan":
+        from scans import scan_candidates
+
+        D, N, L = (int(size) for size in task.subject.split("x"))
+        return scan_candidates((D, N, L), task.threads), {}
+    if task.kind == "merging":
+        from merging import merging_candidates
+
+        assert task.folder is not None
+        return merging_candidates(task.folder, task.threads), {}
+    assert task.model is not None
+    if task.kind == "scaling":
+        return scaling_candidates(task.model, task.threads), {}
+    return candidates(task.model, task.threads, compiled=task.compiled)
 
 
 if __name__ == "__main__":

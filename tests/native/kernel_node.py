@@ -21,6 +21,7 @@ INPUTS = {
     "EvIDWT": ("x", "filters"),
     "EvChannelNorm": ("x", "weight", "bias", "z"),
     "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
+    "EvResponseNorm": ("x", "gamma"),
     "EvWaveletConv": ("x", "forward", "inverse", "weight", "bias", "residual"),
 }
 

@@ -38,6 +38,7 @@ def fused_inputs(op: str) -> list[Array]:
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
         "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
+        "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),
     }
     return [floats(*size) for size in sizes[op]]
@@ -47,7 +48,9 @@ def inputs_of(op: str) -> list[Array]:
     """Small tensors that `op` takes."""
     if op == "EvSelectiveScan":
         return scan_inputs()
-    return [floats(1, 3, 4, 4), floats(4, 1, 2, 2)] if op in ("EvDWT", "EvIDWT") else fused_inputs(op)
+    if op in ("EvDWT", "EvIDWT"):
+        return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
+    return fused_inputs(op)
 
 
 def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
@@ -136,21 +139,69 @@ def test_an_optional_input_may_be_left_out_in_the_middle() -> None:
     np.testing.assert_array_equal(without, run("EvSelectiveScan", zeros, {}))
 
 
-def test_concurrent_sessions_do_not_meet() -> None:
+def large_inputs(op: str) -> list[Array]:
+    """Enough work for `op` to be split over threads."""
+    if op == "EvSelectiveScan":
+        return scan_inputs(K=2, Dg=96, N=4, L=200)
+    C, K, R, pixels = 96, 2, 5, 40
+    maps, bands = (1, C, pixels, pixels), (4 * C, 1, 2, 2)
+    sizes: dict[str, Sequence[tuple[int, ...]]] = {
+        "EvDWT": (maps, bands),
+        "EvIDWT": ((1, C, 4, pixels, pixels), bands),
+        "EvChannelNorm": ((1, K * C, pixels * pixels), (C,), (C,), maps),
+        "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
+        "EvResponseNorm": (maps, (C,)),
+        "EvWaveletConv": ((1, C, 20, 20), bands, bands, (4 * C, 1, 7, 7), (4 * C,), (1, C, 20, 20)),
+    }
+    inputs = [floats(*size) for size in sizes[op]]
+    if op == "EvProjectedScan":
+        inputs[1], inputs[3] = inputs[1] / np.float32(C), -np.abs(inputs[3])
+    return inputs
+
+
+@pytest.mark.parametrize("op", INPUTS)
+def test_concurrent_sessions_do_not_meet(op: str) -> None:
     """Four sessions with two threads each, and one session called from four threads."""
-    inputs = scan_inputs(K=2, Dg=96, N=4, L=200)
-    attributes: dict[str, AttributeValue] = {"reverse": (0, 1), "delta_softplus": 1}
-    serialized, given = model("EvSelectiveScan", inputs, attributes), feeds("EvSelectiveScan", inputs)
+    inputs = large_inputs(op)
+    attributes: dict[str, AttributeValue] = {"reverse": (0, 1)} if op.endswith("Scan") else {}
+    if op == "EvSelectiveScan":
+        attributes["delta_softplus"] = 1
+    serialized, given = model(op, inputs, attributes), feeds(op, inputs)
     wanted = session(serialized).run(None, given)[0]
     assert np.isfinite(wanted).all()
     sessions = [session(serialized, threads=2) for _ in range(4)]
 
     def same(opened: onnxruntime.InferenceSession) -> bool:
-        return all(np.array_equal(opened.run(None, given)[0], wanted) for _ in range(10))
+        return all(np.array_equal(opened.run(None, given)[0], wanted) for _ in range(5))
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(same, sessions))
         assert all(pool.map(same, [sessions[0]] * 4))
+
+
+@pytest.mark.parametrize("op", INPUTS)
+def test_buffers_may_lie_at_any_address(op: str) -> None:
+    """Each input four bytes after a boundary of 64, where ONNX Runtime would put none."""
+    inputs = inputs_of(op)
+    moved = []
+    for array in inputs:
+        block = np.zeros(array.size + 32, np.float32)
+        start = -(block.ctypes.data // 4) % 16 + 1
+        moved.append(block[start : start + array.size].reshape(array.shape))
+        moved[-1][...] = array
+        assert moved[-1].ctypes.data % 64 == 4
+    np.testing.assert_array_equal(run(op, moved, {}), run(op, inputs, {}))
+
+
+@pytest.mark.parametrize("op", INPUTS)
+def test_every_input_of_another_rank_is_refused(op: str) -> None:
+    for index, name in enumerate(INPUTS[op]):
+        inputs = inputs_of(op)
+        if index >= len(inputs):
+            continue
+        inputs[index] = inputs[index].reshape(-1)[None]
+        if inputs[index].ndim != inputs_of(op)[index].ndim:
+            assert "has " in refusal(op, inputs), name
 
 
 def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +216,9 @@ def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytes
 
 
 FUSED = [
-    (op, index) for op in ("EvChannelNorm", "EvProjectedScan", "EvWaveletConv") for index in range(len(INPUTS[op]))
+    (op, index)
+    for op in ("EvChannelNorm", "EvProjectedScan", "EvResponseNorm", "EvWaveletConv")
+    for index in range(len(INPUTS[op]))
 ]
 
 
@@ -190,8 +243,25 @@ def test_what_the_fused_kernels_cannot_hold_is_refused() -> None:
     assert "may be at most 128" in refusal("EvProjectedScan", steep)
 
 
-@pytest.mark.parametrize("op", ["EvChannelNorm", "EvProjectedScan", "EvWaveletConv"])
+@pytest.mark.parametrize("op", [op for op in INPUTS if op != "EvSelectiveScan"])
 def test_an_empty_batch_gives_an_empty_result(op: str) -> None:
-    inputs = fused_inputs(op)
+    inputs = inputs_of(op)
     empty = [t[:0] if t.shape[0] == 1 else t for t in inputs]
     assert run(op, empty, {}).shape[0] == 0
+
+
+def test_maps_without_pixels() -> None:
+    """A norm and a scan of no pixels are empty; a wavelet of none does not exist."""
+    norm, scan, conv = (fused_inputs(op) for op in ("EvChannelNorm", "EvProjectedScan", "EvWaveletConv"))
+    assert run("EvChannelNorm", [norm[0][:, :, :0], *norm[1:3], norm[3][:, :, :0]], {}).size == 0
+    assert run("EvProjectedScan", [scan[0][:, :, :0], *scan[1:]], {}).size == 0
+    assert run("EvResponseNorm", [floats(2, 3, 0, 4), floats(3)], {"gelu": 1}).size == 0
+    assert "has an empty image" in refusal("EvWaveletConv", [conv[0][:, :, :0], *conv[1:]])
+
+
+@pytest.mark.parametrize("reverse", [(0, 0), (0, 1)])
+def test_a_projected_scan_of_one_step_has_no_direction(reverse: tuple[int, int]) -> None:
+    inputs = fused_inputs("EvProjectedScan")
+    inputs[0] = inputs[0][:, :, :1, :1]
+    got = run("EvProjectedScan", inputs, {"reverse": reverse})
+    np.testing.assert_array_equal(got, run("EvProjectedScan", inputs, {"reverse": (1, 0)}))

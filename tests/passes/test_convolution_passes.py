@@ -8,6 +8,7 @@ from graphs import distance, graph, op_types
 from edgevision.passes.conv_of_concat import conv_of_concat
 from edgevision.passes.depthwise_blocks import BLOCK, depthwise_blocks
 from edgevision.passes.mean_as_pool import mean_as_pool
+from edgevision.passes.norm_of_rows import norm_of_rows
 from edgevision.passes.pad_channels import MULTIPLE, pad_channels
 from edgevision.passes.slice_of_conv import slice_of_conv
 from edgevision.passes.split_as_slices import split_as_slices
@@ -145,6 +146,27 @@ def test_a_mean_over_pixels_becomes_a_pool() -> None:
     assert op_types(after) == {"GlobalAveragePool": 1}
     assert distance(before, after) <= 1e-6
     assert not mean_as_pool(graph(text.replace("AXES", "1, 2").replace("[1,6,1,1]", "[1,1,1,4]"))).modified
+
+
+def test_a_norm_over_pixels_becomes_a_product() -> None:
+    text = (
+        """g (float[1,6,5,4] x) => (float[1,6,1,1] y) <int64[2] axes = {AXES}> { y = ReduceL2<keepdims=1>(x, axes) }"""
+    )
+    before, after = (graph(text.replace("AXES", "-1, 2")) for _ in range(2))
+    assert len(norm_of_rows(after).applied) == 1
+    assert op_types(after) == {"Transpose": 1, "Mul": 1, "Reshape": 2, "MatMul": 1, "Sqrt": 1}
+    assert distance(before, after) <= 1e-6
+    assert not norm_of_rows(graph(text.replace("AXES", "1, 2").replace("[1,6,1,1]", "[1,1,1,4]"))).modified
+
+
+def test_new_values_keep_clear_of_names_that_are_taken() -> None:
+    text = """g (float[1,6,5,4] x) => (float[1,6,1,1] y, float[1,6,5,4] y_1) <int64[2] axes = {2, 3}> {
+        y = ReduceL2<keepdims=1>(x, axes)
+        y_1 = Relu(x)
+    }"""
+    before, after = graph(text), graph(text)
+    assert len(norm_of_rows(after).applied) == 1
+    assert distance(before, after) <= 1e-6
 
 
 def test_a_sum_of_groups_becomes_additions() -> None:

@@ -9,6 +9,7 @@ from graphs import distance, graph, op_types
 from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
+from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 
 
@@ -166,3 +167,67 @@ def test_what_the_kernel_cannot_hold_stays() -> None:
     assert not fuse_wavelet_conv(graph(wide, WAVELET_WEIGHTS)).modified
     periodic = WAVELET.replace('EvDWT<mode="zero"', 'EvDWT<mode="periodization"')
     assert not fuse_wavelet_conv(graph(periodic, WAVELET_WEIGHTS)).modified
+
+
+RESPONSE = """g (float[2,6,4,5] x) => (float[2,6,4,5] y)
+    <int64[2] pixels = {2, 3}, int64[1] channels = {1}, float epsilon = {0.001}, float one = {1.0}> {
+    g = Gelu(x)
+    norm = ReduceL2(g, pixels)
+    mean = ReduceMean(norm, channels)
+    above = Add(mean, epsilon)
+    share = Div(norm, above)
+    response = Mul(gamma, share)
+    factor = Add(response, one)
+    y = Mul(factor, g)
+}"""
+RESPONSE_WEIGHTS = {"gamma": (1, 6, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    "change", [("Mul(factor, g)", "Mul(g, factor)"), ("Add(response, one)", "Add(one, response)"), ("pixels", "pixels")]
+)
+def test_a_response_norm_takes_its_gelu(change: tuple[str, str]) -> None:
+    text = RESPONSE.replace(*change)
+    before, after = graph(text, RESPONSE_WEIGHTS), graph(text, RESPONSE_WEIGHTS)
+    assert fuse_response_norm(after).modified
+    assert op_types(after) == {"EvResponseNorm": 1}
+    assert proven(before, after)
+
+
+def test_a_gelu_that_others_read_stays() -> None:
+    text = RESPONSE.replace("(float[2,6,4,5] y)", "(float[2,6,4,5] y, float[2,6,4,5] g)")
+    before, after = graph(text, RESPONSE_WEIGHTS), graph(text, RESPONSE_WEIGHTS)
+    assert fuse_response_norm(after).modified
+    assert op_types(after) == {"EvResponseNorm": 1, "Gelu": 1}
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("one = {1.0}", "one = {2.0}"),
+        ("pixels = {2, 3}", "pixels = {1, 3}"),
+        ("ReduceMean(norm, channels)", "ReduceMax(norm, channels)"),
+        ("Div(norm, above)", "Div(above, norm)"),
+        ("ReduceL2(g, pixels)", "ReduceL2(x, pixels)"),
+    ],
+)
+def test_what_is_no_response_norm_stays(change: tuple[str, str]) -> None:
+    model = graph(RESPONSE.replace(*change), RESPONSE_WEIGHTS)
+    assert not fuse_response_norm(model).modified
+
+
+def test_a_norm_over_the_channels_of_a_map_is_fused() -> None:
+    text = """g (float[2,6,4,5] x) => (float[2,6,4,5] y) {
+        last = Transpose<perm=[0,2,3,1]>(x)
+        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        y = Transpose<perm=[0,3,1,2]>(norm)
+    }"""
+    before, after = graph(text, NORM_WEIGHTS), graph(text, NORM_WEIGHTS)
+    assert fuse_channel_norm(after).modified
+    assert op_types(after) == {"EvChannelNorm": 1}
+    assert proven(before, after)
+    other = graph(
+        text.replace("[0,3,1,2]", "[0,3,2,1]").replace("=> (float[2,6,4,5]", "=> (float[2,6,5,4]"), NORM_WEIGHTS
+    )
+    assert not fuse_channel_norm(other).modified

@@ -20,6 +20,7 @@ from edgevision.quantize import quantize as module
 from edgevision.quantize.admit import admit
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.judge import Speed
+from edgevision.quantize.recovery import Recovery
 from edgevision.stages.quantize import QuantizeOptions
 
 
@@ -75,7 +76,13 @@ def test_model_that_does_not_gain_comes_out_float_with_the_cause(files: Path, mo
 
 
 def test_excluded_operators_stay_float(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = export(files, monkeypatch, 1.5, exclude=("Gemm",), bias_correction=True).manifest.quantization
+    found = export(
+        files,
+        monkeypatch,
+        1.5,
+        exclude=("Gemm",),
+        recovery=Recovery(bias_correction=True, equalize=True, adaround=True),
+    ).manifest.quantization
     assert found is not None
     assert found["bias_correction"]
     assert found["fidelity"]["snr_db"] > 25

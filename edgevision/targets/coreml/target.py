@@ -55,6 +55,12 @@ class CoreML:
             return WhyNot(reason="coremltools is not installed", mend="pip install 'edgevision[coreml]'")
         return None
 
+    def why_not_run(self) -> WhyNot | None:
+        """Core ML itself is on a Mac only."""
+        if not has_core_ml():
+            return WhyNot(reason="Core ML runs on Apple's systems only", mend="open it on a Mac")
+        return self.why_not()
+
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write `model.mlpackage` into `folder`, with a proof from the evaluator.
 

@@ -17,6 +17,7 @@ from edgevision.passes.conv_of_concat import conv_of_concat
 from edgevision.passes.depthwise_blocks import depthwise_blocks
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
+from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.graph_pass import PassResult
 from edgevision.passes.mean_as_pool import mean_as_pool
@@ -31,7 +32,7 @@ _Step = Callable[[ir.Model], PassResult]
 
 #: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. The last one looks for
 #: the Relu that `conv_of_concat` leaves behind.
-_FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm)
+_FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_response_norm)
 _FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[_Step, ...] = (

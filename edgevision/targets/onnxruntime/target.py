@@ -48,16 +48,27 @@ class OnnxRuntime:
             return WhyNot(reason="the package onnxruntime is not installed", mend="pip install onnxruntime")
         return None
 
+    def why_not_run(self) -> WhyNot | None:
+        """It runs wherever it builds."""
+        return self.why_not()
+
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
-        library, notes = self._library(model, folder)
-        path, changes = self._write(model, folder, kernels=library is not None)
+        source = self._kernels()
+        path, changes, custom = self._write(model, folder, kernels=isinstance(source, Path))
+        library: Path | None = None
+        notes: tuple[str, ...] = ()
+        if custom and isinstance(source, Path):  # a copy for whoever runs the bundle without us
+            library = Path(shutil.copyfile(source, folder / source.name))
+        elif custom and isinstance(source, WhyNot):
+            reason = f"{source.reason} (mend: {source.mend})"
+            notes = (f"kernels not used, the bodies serve instead: {reason}",)
         with self.load(path):
             pass
         return Artifact(path=path, runnable=True, notes=notes, changes=changes, library=library)
 
-    def _write(self, model: ir.Model, folder: Path, *, kernels: bool) -> tuple[Path, tuple[str, ...]]:
-        """The graph as it is loaded; beside the portable one where there was something to change."""
+    def _write(self, model: ir.Model, folder: Path, *, kernels: bool) -> tuple[Path, tuple[str, ...], bool]:
+        """The graph as it is loaded, what changed from the portable one, and whether it has operators of ours."""
         import onnx_ir
 
         from edgevision.targets.onnxruntime.lowering import lower
@@ -68,26 +79,20 @@ class OnnxRuntime:
             if applied:
                 onnx_ir.save(lowered, folder / LOWERED)
                 counts = ", ".join(f"{count} {name}" for name, count in applied.items())
-                return folder / LOWERED, (f"shaped for ONNX Runtime: {counts}",)
+                return folder / LOWERED, (f"shaped for ONNX Runtime: {counts}",), _custom_ops(lowered)
         path = folder / PORTABLE
         if not path.exists():
             onnx_ir.save(model, path)
-        return path, ()
+        return path, (), _custom_ops(model)
 
-    def _library(self, model: ir.Model, folder: Path) -> tuple[Path | None, tuple[str, ...]]:
-        """A copy of the kernel library for whoever runs the bundle without us, or why there is none."""
-        if not (self.plugins and _custom_ops(model)):
-            return None, ()
+    def _kernels(self) -> Path | WhyNot | None:
+        """The kernel library, or why it cannot be used; None where it is not asked for."""
+        if not self.plugins:
+            return None
         from edgevision import native
 
-        missing = native.why_not()
         source = native.library_path()
-        if missing is not None or source is None:
-            reason = f"{missing.reason} (mend: {missing.mend})" if missing else "there is no library"
-            return None, (f"kernels not used, the bodies serve instead: {reason}",)
-        copy = folder / source.name
-        shutil.copyfile(source, copy)
-        return copy, ()
+        return native.why_not() or source or WhyNot(reason="there is no library", mend="install with a compiler")
 
     def load(self, path: Path) -> OrtRunner:
         """Open a session on one ONNX file.

@@ -85,6 +85,17 @@ struct WaveletConv {
   static constexpr int64_t stride(int64_t columns, int64_t taps) { return (columns + 3) / 4 * 4 + taps - 1; }
 };
 
+// Global response normalization: g = gelu(x) or x;  n = ||g|| of each channel;  y = (gamma n / (mean n + epsilon) + 1) g.
+struct ResponseNorm {
+  const float* x;      // [batch, channels, pixels]
+  const float* gamma;  // [channels]
+  float* factors;      // [batch, channels], scratch
+  float* y;            // [batch, channels, pixels]
+  int64_t batch, channels, pixels;
+  float epsilon;
+  bool gelu;
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -105,9 +116,14 @@ struct Kernels {
   // A work item is some channels of one batch entry.
   int64_t (*wavelet_conv_items)(const WaveletConv&);
   void (*wavelet_conv)(const WaveletConv&, int64_t item);
+  // `measure` for each channel of the batch, `factor` for each image, `scale` for each channel.
+  void (*response_norm_measure)(const ResponseNorm&, int64_t channel);
+  void (*response_norm_factor)(const ResponseNorm&, int64_t image);
+  void (*response_norm_scale)(const ResponseNorm&, int64_t channel);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);
+  void (*gelu)(const float* x, float* y, int64_t count);
 };
 
 // The widest table this machine runs, or the one EDGEVISION_SIMD names. Null when that one cannot run here.

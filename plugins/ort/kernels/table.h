@@ -3,6 +3,7 @@
 
 #include "channel_norm.h"
 #include "projected_scan.h"
+#include "response_norm.h"
 #include "selective_scan.h"
 #include "wavelet_block.h"
 #include "wavelet_conv.h"
@@ -29,6 +30,10 @@ struct Table {
     for (int64_t i = 0; i < count; i += V::kLanes)
       V::store(y + i, Math<V>::softplus(V::load(x + i, count - i)), count - i);
   }
+  static void gelu(const float* x, float* y, int64_t count) {
+    for (int64_t i = 0; i < count; i += V::kLanes) V::store(y + i, Math<V>::gelu(V::load(x + i, count - i)), count - i);
+  }
+  using Response = ResponseNormKernel<V>;
   using Projected = ProjectedScanKernel<V>;
   static constexpr Kernels make(const char* name) {
     return {name,
@@ -45,8 +50,12 @@ struct Table {
             &Projected::sum_size,
             &WaveletConvKernel<V>::items,
             &WaveletConvKernel<V>::run,
+            &Response::measure,
+            &Response::factor,
+            &Response::scale,
             &exp,
-            &softplus};
+            &softplus,
+            &gelu};
   }
 };
 

@@ -1,0 +1,78 @@
+"""Before and after merging: the training form as it was captured, the deploy form we made of it, on the same kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from prepare import FOLDER
+
+from edgevision.proof import difference
+from edgevision.targets.onnxruntime import OnnxRuntime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FORMS", "MODELS", "merging_candidates", "prepare_merging"]
+
+#: timm's most-branched network, and the smallest of each family of the zoo that has anything to merge.
+MODELS = (
+    "timm:mobileone_s0",
+    "mobilemamba_t2",
+    "msvmamba_nano",
+    "msvmamba_v3_tiny",
+    "unireplknet_a",
+    "van_b0",
+    "cfsr_x2",
+    "eca_resnet18",
+    "eca_mobilenetv2",
+    "inceptionnext_atto",
+    "inception_v4",
+)
+#: The first is what the others are compared with.
+FORMS = ("merged", "training form", "merged, shaped for ONNX Runtime")
+_TOLERANCE = 1e-4
+
+
+def prepare_merging(name: str) -> Path:
+    """The folder with one file a form; made when it is not there."""
+    folder = FOLDER / "merging" / name.replace(":", "-")
+    if all((folder / f"{form}.onnx").exists() for form in FORMS):
+        return folder
+    import onnx_ir as ir
+
+    from edgevision.spec import Batch, OnnxFile, parse_model
+    from edgevision.stages.capture import CaptureOptions, capture
+    from edgevision.stages.graph import merge
+    from edgevision.stages.load import LoadOptions, load
+    from edgevision.stages.samples import samples_of_module
+    from edgevision.targets.onnxruntime.lowering import lower
+
+    spec = parse_model(name)
+    assert not isinstance(spec, OnnxFile)
+    loaded, _ = load(spec, LoadOptions())
+    samples = samples_of_module(loaded, [1], 0)
+    model, record = capture(loaded, CaptureOptions(batch=Batch()), samples)
+    folder.mkdir(parents=True, exist_ok=True)
+    ir.save(model, folder / f"{FORMS[1]}.onnx")
+    merged = merge(model, samples, [record]).model
+    ir.save(merged, folder / f"{FORMS[0]}.onnx")
+    lower(merged, kernels=True)
+    ir.save(merged, folder / f"{FORMS[2]}.onnx")
+    return folder
+
+
+def merging_candidates(folder: Path, threads: int) -> dict[str, Callable[[], NDArray[np.float32]]]:
+    """The forms, each held against the training form before it is timed."""
+    runners = {form: OnnxRuntime(threads=threads).load(folder / f"{form}.onnx") for form in FORMS}
+    info = runners[FORMS[0]].inputs[0]
+    shape = [dim or 1 for dim in info.shape]
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    outputs = {form: runner(x)[0] for form, runner in runners.items()}
+    for form, output in outputs.items():
+        error = difference(outputs[FORMS[1]], output).max_abs_over_std
+        if not error <= _TOLERANCE:
+            raise RuntimeError(f"{form} computes something else: {error:.1e} of std from the training form")
+    return {form: lambda runner=runner: np.asarray(runner(x)[0]) for form, runner in runners.items()}  # type: ignore[misc]

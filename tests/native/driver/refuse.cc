@@ -1,0 +1,89 @@
+// Shapes that no kernel may be given: the planner must refuse each, with a message that says why.
+#include <cstdio>
+
+#include "check.h"
+
+namespace edgevision::driver {
+
+void expect_refused(const char* part, const std::function<void()>& plan) {
+  try {
+    plan();
+  } catch (const ShapeError& error) {
+    if (std::string(error.what()).find(part) != std::string::npos) return;
+    fail(std::string("wrong message: ") + error.what());
+  }
+  fail(std::string("not refused: ") + part);
+}
+
+namespace {
+
+void refuse_fused() {
+  const int64_t zero = 0, huge = int64_t{1} << 31, beyond = int64_t{1} << 62;
+  Shape out;
+  const auto norm = [&](const Shape& x) { plan_channel_norm(x, {4}, {4}, {}, out); };
+  norm({0, 8, 3, 3});
+  norm({1, 8, 0});
+  expect_refused("EvChannelNorm: 'x' has shape", [&] { norm({1, 4, huge / 4}); });
+  expect_refused("EvChannelNorm: 'x' has shape", [&] { norm({0, 4, beyond, beyond}); });
+  expect_refused("EvChannelNorm: 'weight' has shape", [&] { plan_channel_norm({1, 4, 1}, {huge}, {4}, {}, out); });
+  expect_refused("EvChannelNorm: 'z' has shape",
+                 [&] { plan_channel_norm({1, 4, 6}, {4}, {4}, {1, 4, beyond, beyond}, out); });
+
+  plan_response_norm({2, 0, 3, 3}, {0});
+  expect_refused("EvResponseNorm: 'x' has rank 3", [&] { plan_response_norm({1, 4, 6}, {4}); });
+  expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({0, 4, beyond, 2}, {4}); });
+  expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({1, 4, huge / 4, 1}, {4}); });
+  expect_refused("EvResponseNorm: 'gamma' has shape [5]", [&] { plan_response_norm({1, 4, 2, 2}, {5}); });
+
+  const auto projected = [&](const Shape& x, int64_t channels, int64_t rank) {
+    return plan_projected_scan({x, {rank + 2, channels}, {channels, rank}, {channels, 1}, {channels}, {channels}},
+                               &zero, 1, false);
+  };
+  projected({0, 3, 5}, 3, 2);
+  projected({1, 3, 0, 7}, 3, 0);
+  expect_refused("EvProjectedScan: 'x' has shape", [&] { projected({1, 2, huge / 2}, 2, 1); });
+  expect_refused("EvProjectedScan: 'x' has shape", [&] { projected({0, 2, beyond, beyond}, 2, 1); });
+  expect_refused("EvProjectedScan: 'coefficients' has shape", [&] { projected({1, 1, huge / 2}, 1, 2); });
+  expect_refused("at most 128", [&] { projected({1, 3, 5}, 3, 129); });
+
+  const auto wavelet = [&](const Shape& x, int64_t channels, int64_t taps) {
+    const Shape filters{4 * channels, 1, 2, 2};
+    return plan_wavelet_conv({x, filters, filters, {4 * channels, 1, taps, taps}, {}, {}}, false);
+  };
+  wavelet({0, 3, 8, 8}, 3, 7);
+  wavelet({1, 0, 8, 8}, 0, 7);
+  expect_refused("EvWaveletConv: 'x' has shape", [&] { wavelet({1, 2, huge / 2, 1}, 2, 3); });
+  expect_refused("EvWaveletConv: 'x' has shape", [&] { wavelet({0, 2, beyond, 2}, 2, 3); });
+  expect_refused("too large for this kernel", [&] { wavelet({1, 1, huge / 4, 1}, 1, 3); });
+  expect_refused("must be odd and at most 7", [&] { wavelet({1, 1, 8, 8}, 1, 9); });
+  expect_refused("must be odd and at most 7", [&] { wavelet({1, 1, 8, 8}, 1, 0); });
+}
+
+}  // namespace
+
+void refuse() {
+  const int64_t zero = 0, huge = int64_t{1} << 31, beyond = int64_t{1} << 62;
+  const auto scan = [&](int64_t batch, int64_t rows, int64_t length) {
+    ScanShapes s;
+    s.u = s.delta = {batch, rows, length};
+    s.A = {rows, 1};
+    s.B = s.C = {batch, 1, 1, length};
+    return plan_scan(s, &zero, 1, false);
+  };
+  Shape out;
+  scan(1, 1, huge - 1);
+  scan(0, 4, 1000);
+  expect_refused("EvSelectiveScan: 'delta' has shape [1, 2, 1073741824], which is 2^31 elements or more",
+                 [&] { scan(1, 2, huge / 2); });
+  expect_refused("2^31 elements", [&] { scan(beyond, beyond, beyond); });
+  expect_refused("negative dimension", [&] { scan(1, 1, -1); });
+  expect_refused("EvDWT: 'x' has shape", [&] { plan_dwt({1, 1, huge, 1}, {4, 1, 2, 2}, Mode::kZero, out); });
+  expect_refused("EvDWT: 'y' has shape", [&] { plan_dwt({1, 1, 1, huge / 2 + 1}, {4, 1, 2, 2}, Mode::kZero, out); });
+  expect_refused("EvDWT: 'filters' has shape", [&] { plan_dwt({1, 1, 4, 4}, {4, 1, huge, huge}, Mode::kZero, out); });
+  expect_refused("EvIDWT: 'x' has shape", [&] { plan_idwt({1, 1, 4, huge, 1}, {4, 1, 2, 2}, Mode::kZero, 0, 0, out); });
+  expect_refused("nothing would be left", [&] { plan_idwt({1, 1, 4, 2, 2}, {4, 1, 6, 6}, Mode::kZero, 0, 0, out); });
+  refuse_fused();
+  std::printf("refused what must be refused\n");
+}
+
+}  // namespace edgevision::driver
