@@ -16,6 +16,7 @@ from edgevision.whole_file import whole_file
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgevision.reparam.int8_risk import RiskyWeight
     from edgevision.stages.graph import DeployGraph
     from edgevision.stages.samples import Samples
 
@@ -38,11 +39,12 @@ class MergeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The rows of what was merged and what was declined, and the records of the stages."""
+    """The rows of what was merged and what was declined, the records of the stages, and where INT8 would lose weights."""
 
     name: str
     records: Sequence[Record]
     reparam: Mapping[str, Any]
+    int8_risk: Sequence[RiskyWeight]
     warnings: Sequence[str]
     out: Path | None
 
@@ -53,6 +55,7 @@ class Merged:
             "stages": as_json(self.records),
             "out": None if self.out is None else str(self.out),
             **self.reparam,
+            "int8_risk": as_json(self.int8_risk),
         }
 
 
@@ -74,10 +77,13 @@ def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged
     if options.out:
         report("write")
         _write(options.out, spec, options, found.graph.model)
+    from edgevision.reparam.int8_risk import risky_weights
+
     return Merged(
         name=found.info.variant,
         records=(*found.records, *found.graph.records),
         reparam=found.graph.reparam,
+        int8_risk=risky_weights(found.graph.model),
         warnings=found.warnings,
         out=options.out,
     )

@@ -19,6 +19,7 @@ from edgevision.cli.options import (
     Flavor,
     Images,
     Json,
+    MaxDrop,
     MigrateScales,
     ModelArgs,
     NoPlugins,
@@ -54,6 +55,7 @@ def export(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
+    max_drop: MaxDrop = None,
     equalize: Equalize = None,
     migrate_scales: MigrateScales = None,
     bias_correction: BiasCorrection = None,
@@ -95,7 +97,7 @@ def export(
         ),
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

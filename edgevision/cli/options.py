@@ -28,6 +28,7 @@ __all__ = [
     "Flavor",
     "Images",
     "Json",
+    "MaxDrop",
     "MigrateScales",
     "ModelArg",
     "ModelArgs",
@@ -98,6 +99,12 @@ AdaRound = Annotated[
 SsmAware = Annotated[
     bool | None, typer.Option("--ssm-aware/--no-ssm-aware", help="Keep what computes a scan's steps, B, C in float")
 ]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop", min=0, metavar="PP", help="Fastest INT8 that loses no more: points of top-1, dB of PSNR"
+    ),
+]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
@@ -125,6 +132,9 @@ def quantize_options(
     images: int,
     exclude: list[str] | None,
     recovery: Mapping[str, bool],
+    *,
+    max_drop: float | None = None,
+    explain: bool = False,
 ) -> QuantizeOptions | None:
     """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
     from edgevision.calibration.calibrators import parse_method
@@ -133,8 +143,8 @@ def quantize_options(
 
     if data is None:
         switches = [(f"--{name.replace('_', '-')}", True) for name in recovery]
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude), *switches):
-            if value:
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--max-drop", max_drop), *switches):
+            if value is not None:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
     method = parse_method(calibrator)
@@ -145,6 +155,8 @@ def quantize_options(
         images=images,
         exclude=tuple(exclude or ()),
         recovery=Recovery(**recovery),
+        max_drop=max_drop,
+        explain=explain,
     )
 
 

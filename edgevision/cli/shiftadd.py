@@ -53,7 +53,8 @@ def shiftadd(
     from edgevision.cli.console import print_json, progress, warn
     from edgevision.cli.show_shiftadd import show_shiftadd
     from edgevision.errors import UsageError
-    from edgevision.shiftadd.conversion import ADVICE, ShiftOptions, shift_model
+    from edgevision.shiftadd.account import ADVICE, ShiftOptions
+    from edgevision.shiftadd.conversion import shift_model
     from edgevision.spec import parse_input_size
 
     if scale not in (None, "per-channel"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgevision.cli.console import print_table, stdout
 
 if TYPE_CHECKING:
-    from edgevision.shiftadd.conversion import Shifted
+    from edgevision.shiftadd.account import Shifted
 
 __all__ = ["show_shiftadd"]
 

@@ -6,6 +6,7 @@ measured here, on images, and recorded.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,10 @@ from edgevision.stages.verify import TOLERANCES
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevision.quantize.quantize import Outcome
+    from edgevision.calibration.source import Source
+    from edgevision.quantize.quantize import Outcome, Wanted
+    from edgevision.quantize.search import Point
+    from edgevision.quantize.search_int8 import Searched
 
 __all__ = ["Int8", "QuantizeOptions", "image_shape", "quantize_graph"]
 
@@ -42,6 +46,8 @@ class QuantizeOptions:
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
         recovery: techniques that win back accuracy.
+        max_drop: search for the fastest form that loses no more than this: points of top-1, dB of PSNR for images.
+        explain: search, to say for every operator what it costs and gains.
     """
 
     data: str
@@ -50,6 +56,8 @@ class QuantizeOptions:
     images: int = 200
     exclude: tuple[str, ...] = ()
     recovery: Recovery = field(default_factory=Recovery)
+    max_drop: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +118,7 @@ def quantize_graph(
         exclude=options.exclude,
         recovery=options.recovery,
         plugins=plugins,
+        wanted=_wanted(model, source, preprocess, options),
         cache=cache,
         report=report,
     )
@@ -130,6 +139,38 @@ def quantize_graph(
         calibration={**as_json(examined), "method": options.calibrator},
         quantization={"scheme": scheme.name, **_recovery(options.recovery), **_facts(outcome)},
         warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
+    )
+
+
+def _wanted(
+    model: ir.Model, source: Source, preprocess: Mapping[str, Any] | None, options: QuantizeOptions
+) -> Wanted | None:
+    """The search that the options ask for: by labels or float's answers, or, for networks that enlarge, by PSNR."""
+    from edgevision.quantize.exam import ClassExam, PictureExam
+    from edgevision.quantize.observe import batch_of
+    from edgevision.quantize.quantize import Wanted
+    from edgevision.quantize.restoration import large_pictures, pairs, scale_between
+
+    if options.max_drop is None and not options.explain:
+        return None
+    channels, height, width = image_shape(model)
+    answer = tuple(d if isinstance(d, int) else 1 for d in model.graph.outputs[0].shape or ())
+    limit, batch = options.images, batch_of(model)
+    scale = scale_between((1, channels, height, width), answer)
+    if scale is not None:
+        truth = large_pictures(options.data, (channels, height, width), scale, preprocess)
+        how, factor = preprocess or {}, scale
+        return Wanted(
+            budget=options.max_drop,
+            exam=lambda reference: PictureExam(
+                reference=reference, pairs=lambda: pairs(truth, factor, how, limit), scale=factor
+            ),
+            name=f"{options.data} at {factor}x",
+        )
+    if len(answer) != 2:
+        raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
+    return Wanted(
+        budget=options.max_drop, exam=lambda reference: ClassExam(reference, source, batch, limit), name=source.name
     )
 
 
@@ -173,7 +214,35 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "quantized": list(outcome.quantized),
         "declined": outcome.declined,
         "placements": as_json(outcome.races),
+        "search": None if outcome.searched is None else _search_facts(outcome.searched),
     }
+
+
+def _search_facts(searched: Searched) -> dict[str, Any]:
+    """The budget, the front, and every operator with what it costs and gains."""
+    found = searched.found
+    taken = found.chosen or found.nearest
+    return {
+        "max_drop": searched.budget,
+        "unit": searched.unit,
+        "images": searched.images,
+        "taken": _point(taken),
+        "front": [_point(point) for point in found.front],
+        "operators": [
+            {
+                "name": d.layer,
+                "noise_db": as_json(10 * math.log10(d.cost) if d.cost > 0 else -math.inf),
+                "gain_ms": round(d.gain, 4),
+                "int8": d.converted,
+                "reason": d.reason,
+            }
+            for d in found.decisions
+        ],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {"operators": len(point.converted), "drop": round(point.drop, 4), "speed": round(point.speed, 3)}
 
 
 def _skipped(names: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevision.errors import GraphError, TargetError, UsageError
+from edgevision.errors import GraphError, ModelError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
