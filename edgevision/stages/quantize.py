@@ -159,11 +159,11 @@ def _wanted(
     scale = scale_between((1, channels, height, width), answer)
     if scale is not None:
         truth = large_pictures(options.data, (channels, height, width), scale, preprocess)
-        how, factor = preprocess or {}, scale
+        factor = scale
         return Wanted(
             budget=options.max_drop,
             exam=lambda reference: PictureExam(
-                reference=reference, pairs=lambda: pairs(truth, factor, how, limit), scale=factor
+                reference=reference, pairs=lambda: pairs(truth, factor, preprocess, limit), scale=factor
             ),
             name=f"{options.data} at {factor}x",
         )
