@@ -166,4 +166,4 @@ class _Lab:
                 self._budget.images,
                 self._batch,
             )
-        return 100.0 * float(found.scores["dense"].top1.mean() - found.scores["shifted"].top1.mean())
+        return 100.0 * (found.scores["dense"].figures()["top1"] - found.scores["shifted"].figures()["top1"])

@@ -177,7 +177,7 @@ def _measured(
                 scores = evaluate(
                     {"dense": dense, "shifted": shifted}, "dense", _source(source, options), options.images, len(feed)
                 ).scores
-                accuracy = tuple(100 * float(scores[key].top1.mean()) for key in ("dense", "shifted"))
+                accuracy = tuple(100 * scores[key].figures()["top1"] for key in ("dense", "shifted"))
         sizes = before.stat().st_size, after.stat().st_size
     return speed, sizes, None if accuracy is None else (accuracy[0], accuracy[1])
 
