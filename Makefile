@@ -58,6 +58,7 @@ types: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/calibration.py
 
 train-digits: $(VENV)/.core
 	$(BIN)/python -m edgevision.train
