@@ -22,7 +22,6 @@ __all__ = [
     "Calibrator",
     "ComputeCapability",
     "DataText",
-    "DeploymentTarget",
     "Equalize",
     "Exclude",
     "Flavor",
@@ -66,9 +65,6 @@ NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use op bodies alo
 Flavor = Annotated[str | None, typer.Option("--flavor", help="trt: rtx or enterprise; the installed one if absent")]
 ComputeCapability = Annotated[
     str | None, typer.Option("--compute-capability", metavar="8.6,8.9", help="trt: GPUs to build for")
-]
-DeploymentTarget = Annotated[
-    str | None, typer.Option("--minimum-deployment-target", metavar="iOS17", help="coreml: oldest system to run on")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]

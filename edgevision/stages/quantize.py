@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method
-from edgevision.errors import DataError
+from edgevision.errors import DataError, UsageError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record, as_json
 from edgevision.proof import Difference
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgevision.quantize.search import Point
     from edgevision.quantize.search_int8 import Searched
 
-__all__ = ["Int8", "QuantizeOptions", "quantize_graph"]
+__all__ = ["Int8", "QuantizeOptions", "quantize_graph", "require_quantized"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,3 +258,13 @@ def _no_gain(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.speed.interval[1]:.2f}); {share} of the multiplications ran in INT8 and {borders} conversions "
         "between float and INT8 were left. The bundle is float.",
     )
+
+
+def require_quantized(model: ir.Model, precision: str) -> None:
+    """UsageError where INT8 is asked for of a graph without Q/DQ pairs."""
+    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
+        raise UsageError(
+            "--precision int8",
+            "the graph has no Q/DQ pairs: it is not quantized",
+            "give --data with images to calibrate on, or an ONNX file that is quantized",
+        )
