@@ -34,7 +34,7 @@ test-zoo: $(VENV)/.test
 	$(BIN)/python -m pytest -m zoo
 
 gpu-test: $(VENV)/.test
-	$(BIN)/python -m pytest -m gpu -rs
+	sh tests/gpu/run.sh
 
 # What it prepares stays under build/devices, and `make test` runs these tests too as long as it is there.
 device-test: $(VENV)/.test runner
