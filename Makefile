@@ -3,6 +3,8 @@
 #   make test    all tests that need no hardware          make check     formatting, lint, types
 #   make bench   speed against named peers                make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
+#   make train-digits   the miniatures, cross-validated    make digits-int8   what INT8 costs them
+#   make zoo-table  measure the zoo for the README's table, as far as it is not measured yet
 #   make runner  kernels and the latency runner for aarch64 Linux, built on any machine
 #   make device-test   against an emulated aarch64 Linux over ssh and Android's adbd (250 MB under build/)
 #   make wheel   the wheel                                make clean     remove all that was built
@@ -16,7 +18,7 @@ CROSS := build/aarch64-linux
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo gpu-test device-test check types bench plugins runner wheel clean
+.PHONY: demo test test-zoo zoo-table gpu-test device-test check types bench train-digits digits-int8 plugins runner wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -32,6 +34,9 @@ test: $(VENV)/.test
 
 test-zoo: $(VENV)/.test
 	$(BIN)/python -m pytest -m zoo
+
+zoo-table: $(VENV)/.test
+	$(BIN)/python tests/zoo/measure_zoo.py --latency
 
 gpu-test: $(VENV)/.test
 	sh tests/gpu/run.sh
@@ -53,6 +58,13 @@ types: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/calibration.py
+
+train-digits: $(VENV)/.core
+	$(BIN)/python -m edgevision.train
+
+digits-int8: $(VENV)/.test
+	$(BIN)/python tests/bench/digits_int8.py
 
 plugins: $(VENV)/.tools
 	$(native)

@@ -104,7 +104,7 @@ class Variant:
         weights: published ones.
         trained: ours, which `export` takes when it is given no others.
         golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
-        requires: packages beyond the core that the architecture imports.
+        requires: packages beyond the core that building it imports.
         config: every field of the architecture's `Config`.
     """
 
@@ -196,7 +196,7 @@ def create_model(name: str, *, deploy: bool = False, **overrides: object) -> nn.
     variant = find_variant(name)
     if deploy and "deploy" not in variant.forms:
         raise UsageError("deploy=True", f"{variant.name} has no deploy form of its own", "leave deploy out")
-    module = _architecture(variant)
+    module = import_module(f"edgevision.models.{variant.module}")
     config = module.Config(
         **configured(variant.name, variant.config, overrides, {f.name for f in fields(module.Config)})
     )
@@ -261,17 +261,3 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
-
-
-def _architecture(variant: Variant) -> Any:
-    try:
-        return import_module(f"edgevision.models.{variant.module}")
-    except (ImportError, RuntimeError) as error:
-        if not variant.requires:
-            raise
-        needed = ", ".join(variant.requires)
-        raise ModelError(
-            f"model '{variant.name}'",
-            f"it needs the package {needed}, which cannot be imported ({error})",
-            f"pip install 'edgevision[{','.join(variant.requires)}]'",
-        ) from error

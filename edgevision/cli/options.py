@@ -22,12 +22,12 @@ __all__ = [
     "Calibrator",
     "ComputeCapability",
     "DataText",
-    "DeploymentTarget",
     "Equalize",
     "Exclude",
     "Flavor",
     "Images",
     "Json",
+    "MaxDrop",
     "MigrateScales",
     "ModelArg",
     "ModelArgs",
@@ -66,9 +66,6 @@ Flavor = Annotated[str | None, typer.Option("--flavor", help="trt: rtx or enterp
 ComputeCapability = Annotated[
     str | None, typer.Option("--compute-capability", metavar="8.6,8.9", help="trt: GPUs to build for")
 ]
-DeploymentTarget = Annotated[
-    str | None, typer.Option("--minimum-deployment-target", metavar="iOS17", help="coreml: oldest system to run on")
-]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]
 ThreadCount = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 leaves it to the runtime")]
@@ -98,6 +95,12 @@ AdaRound = Annotated[
 SsmAware = Annotated[
     bool | None, typer.Option("--ssm-aware/--no-ssm-aware", help="Keep what computes a scan's steps, B, C in float")
 ]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop", min=0, metavar="PP", help="Fastest INT8 that loses no more: points of top-1, dB of PSNR"
+    ),
+]
 Exclude = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="NODE|KIND", help="Keep a node, or a kind of operator, in float"),
@@ -125,6 +128,9 @@ def quantize_options(
     images: int,
     exclude: list[str] | None,
     recovery: Mapping[str, bool],
+    *,
+    max_drop: float | None = None,
+    explain: bool = False,
 ) -> QuantizeOptions | None:
     """How to quantize, None without `--data`; UsageError where another option of quantization is given alone."""
     from edgevision.calibration.calibrators import parse_method
@@ -133,8 +139,8 @@ def quantize_options(
 
     if data is None:
         switches = [(f"--{name.replace('_', '-')}", True) for name in recovery]
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude), *switches):
-            if value:
+        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--max-drop", max_drop), *switches):
+            if value is not None:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
     method = parse_method(calibrator)
@@ -145,6 +151,8 @@ def quantize_options(
         images=images,
         exclude=tuple(exclude or ()),
         recovery=Recovery(**recovery),
+        max_drop=max_drop,
+        explain=explain,
     )
 
 

@@ -14,6 +14,7 @@ from edgevision.cli.options import (
     Exclude,
     Images,
     Json,
+    MaxDrop,
     MigrateScales,
     ModelArg,
     ModelArgs,
@@ -39,6 +40,7 @@ def quantize(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
+    max_drop: MaxDrop = None,
     equalize: Equalize = None,
     migrate_scales: MigrateScales = None,
     bias_correction: BiasCorrection = None,
@@ -48,7 +50,7 @@ def quantize(
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
     input_size: SizeText = None,
-    explain: Annotated[bool, typer.Option("--explain", help="List every linear operator with its decision")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="List per operator its noise, gain and decision")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -56,8 +58,8 @@ def quantize(
 
     Calibrated, placed where the runtime gains, compared with float.
     """
-    from edgevision.cli.console import print_json, print_table, progress, warn
-    from edgevision.cli.show import show_export
+    from edgevision.cli.console import print_json, progress, warn
+    from edgevision.cli.show import show_explained, show_export
     from edgevision.manifest import as_json
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import parse_input_size
@@ -72,7 +74,9 @@ def quantize(
         precision="int8",
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery),
+        quantize=quantize_options(
+            data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop, explain=explain
+        ),
     )
     with progress("quantize") as report:
         done = export_bundle(options, report=report)
@@ -81,13 +85,8 @@ def quantize(
         print_json({"bundle": str(done.path), "manifest": as_json(done.manifest)})
         return
     show_export(done)
-    found = done.manifest.quantization
-    if explain and found is not None:
-        rows = [(name, "INT8", "") for name in found["quantized"]]
-        rows += [(name, "float", reason) for name, reason in found["declined"].items()]
-        print_table("operators", ["operator", "runs in", "because"], rows)
-        races = [(name, f"{s['ratio']:.2f}", f"{s['second_ms']:.2f}") for name, s in found["placements"].items()]
-        print_table("placements", ["quantized", "times float's speed", "ms"], races)
+    if explain and done.manifest.quantization is not None:
+        show_explained(done.manifest.quantization)
 
 
 def register(app: typer.Typer) -> None:

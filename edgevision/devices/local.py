@@ -23,6 +23,7 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.pipeline import SAMPLE
 from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
+from edgevision.targets.target import SelfProfiling
 
 if TYPE_CHECKING:
     from edgevision.devices.ort_trace import Trace
@@ -94,6 +95,11 @@ def profile_local(
     if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
         report("peaks")
         peaks = local_peaks(options.threads)
+    told = (
+        target.profile(inside(bundle, manifest.artifact["path"]), feed, options.runs)
+        if isinstance(target, SelfProfiling)
+        else {}
+    )
     return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
@@ -113,6 +119,7 @@ def profile_local(
         "energy_mj": None,
         "parity": parity,
         "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
+        **told,
     }
 
 

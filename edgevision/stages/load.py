@@ -108,7 +108,7 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
         digest=digest,
         identity=f"{made.family}/{made.name} {weights.source} {sorted(options.model_args.items())}",
         cacheable=not isinstance(spec, FactoryModel),
-        warnings=weights.warnings,
+        warnings=(*made.warnings, *weights.warnings),
     )
     record = watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=[f"weights: {weights.source}"])
     return loaded, record
@@ -137,6 +137,8 @@ def _give_weights(spec: ZooModel | TimmModel | FactoryModel, made: Created, opti
         raise UsageError("--weights-key", "it needs --weights", "name the checkpoint file")
     if isinstance(spec, FactoryModel):
         return _Weighted(module=made.module, source="the factory's own")
+    if isinstance(spec, TimmModel) and options.model_args.get("pretrained"):
+        return _Weighted(module=made.module, source="timm's own, pretrained")
     if isinstance(spec, ZooModel) and not options.model_args:
         from edgevision.weights import create_with_own_weights
 
