@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgevision.quantize.search import Point
     from edgevision.quantize.search_int8 import Searched
 
-__all__ = ["Int8", "QuantizeOptions", "quantize_graph", "require_quantized"]
+__all__ = ["Int8", "QuantizeOptions", "image_shape", "quantize_graph", "require_quantized"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ def quantize_graph(
     scheme = find_scheme(options.scheme or default_scheme(target), target)
     admit(model)
     watch = Stopwatch("quantize")
-    source = open_data(options.data, _image_shape(model), preprocess)
+    source = open_data(options.data, image_shape(model), preprocess)
     report("examine data")
     examined = examine(source, preprocess, options.images)
     data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
@@ -154,7 +154,7 @@ def _wanted(
 
     if options.max_drop is None and not options.explain:
         return None
-    channels, height, width = _image_shape(model)
+    channels, height, width = image_shape(model)
     answer = tuple(d if isinstance(d, int) else 1 for d in model.graph.outputs[0].shape or ())
     limit, batch = options.images, batch_of(model)
     scale = scale_between((1, channels, height, width), answer)
@@ -175,7 +175,12 @@ def _wanted(
     )
 
 
-def _image_shape(model: ir.Model) -> tuple[int, int, int]:
+def image_shape(model: ir.Model) -> tuple[int, int, int]:
+    """Shape [C, H, W] of the images that a graph takes.
+
+    Raises:
+        DataError: it does not take images.
+    """
     shape = model.graph.inputs[0].shape
     dims = [d for d in (shape or ()) if isinstance(d, int)][-3:]
     if shape is None or shape.rank() != 4 or len(dims) != 3:
