@@ -40,7 +40,7 @@ zoo-table: $(VENV)/.test
 	$(BIN)/python tests/zoo/measure_zoo.py --latency
 
 gpu-test: $(VENV)/.test
-	$(BIN)/python -m pytest -m gpu -rs
+	sh tests/gpu/run.sh
 
 # What it prepares stays under build/devices, and `make test` runs these tests too as long as it is there.
 device-test: $(VENV)/.test runner
