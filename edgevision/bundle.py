@@ -13,11 +13,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edgevision.errors import DataError, OutputError
 from edgevision.manifest import Manifest, read_manifest
 
-__all__ = ["MANIFEST", "MODEL", "inside", "open_bundle", "staged_bundle"]
+__all__ = ["MANIFEST", "MODEL", "inside", "open_bundle", "open_record", "staged_bundle"]
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
@@ -173,6 +174,25 @@ def open_bundle(path: Path) -> Manifest:
         if not inside(path, part).exists():
             raise DataError(str(path), f"its file {part} is missing", "export the bundle again")
     return manifest
+
+
+def open_record(path: Path, manifest: Manifest) -> dict[str, Any] | None:
+    """What the target's build wrote of its artifact; None where the target writes nothing.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    from edgevision.targets.target import targets
+
+    entry = targets().get(manifest.target["name"])
+    if entry is None or not entry.record:
+        return None
+    file = inside(path, entry.record)
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(str(file), f"the build's record cannot be read ({error})", "export the bundle again") from error
+    return record
 
 
 def inside(bundle: Path, part: str) -> Path:

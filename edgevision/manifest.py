@@ -69,7 +69,10 @@ class GraphInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How the artifact compares with the model it was made of, on the runtime it was made for."""
+    """How the artifact compares with the model it was made of, on the runtime it was made for.
+
+    `tolerance` is the largest allowed; `tolerances` has one for each output where they differ.
+    """
 
     status: Status
     reference: str
@@ -77,6 +80,7 @@ class Parity:
     max_abs_over_std: float | None
     relative_l2_error: float | None
     tolerance: float
+    tolerances: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

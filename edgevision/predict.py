@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
-from edgevision.errors import DataError, TargetError
+from edgevision.check_bundle import runnable_target
+from edgevision.class_names import read_class_names
+from edgevision.errors import DataError
 from edgevision.images import read_input
 from edgevision.whole_file import whole_file
 
@@ -46,10 +47,7 @@ def predict(bundle: Path, image: Path, *, labels: Path | None = None, count: int
         TargetError: the artifact cannot run here.
     """
     manifest = open_bundle(bundle)
-    if not manifest.artifact.get("runnable", False):
-        raise TargetError(
-            manifest.target["name"], "this artifact cannot run on this machine", "run it where its runtime is"
-        )
+    target = runnable_target(manifest)
     if len(manifest.inputs) != 1:
         raise DataError(
             str(bundle), f"the model takes {len(manifest.inputs)} inputs, not one image", "use edgevision.load"
@@ -58,7 +56,7 @@ def predict(bundle: Path, image: Path, *, labels: Path | None = None, count: int
     x = read_input(image, shape, manifest.model.preprocess)
     if shape[0] is not None and shape[0] != 1:
         x = np.repeat(x, shape[0], 0)
-    with target_of(manifest).load(inside(bundle, manifest.artifact["path"])) as runner:
+    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
         start = time.perf_counter()
         outputs = runner(x)
         milliseconds = (time.perf_counter() - start) * 1e3
@@ -90,12 +88,7 @@ def _top(logits: NDArray[np.generic], labels: Path | None, count: int) -> tuple[
 def _read_labels(path: Path | None, classes: int) -> Sequence[str]:
     if path is None:
         return [f"class {i}" for i in range(classes)]
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path), f"the labels cannot be read ({error})", "give a text file, one label a line"
-        ) from error
+    names = read_class_names(path)
     if len(names) != classes:
         raise DataError(str(path), f"it has {len(names)} labels, the model {classes} classes", "give one label a class")
     return names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Difference", "difference", "worst_difference"]
+__all__ = ["Difference", "difference", "worst_difference", "worst_of"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,12 @@ def worst_difference(references: Sequence[NDArray[np.generic]], results: Sequenc
     """The largest of both distances over several tensors; infinite when their number differs."""
     if len(references) != len(results):
         return Difference(float("inf"), float("inf"))
-    each = [difference(a, b) for a, b in zip(references, results, strict=True)]
+    return worst_of([difference(a, b) for a, b in zip(references, results, strict=True)])
+
+
+def worst_of(differences: Sequence[Difference]) -> Difference:
+    """The largest of both distances; none of nothing."""
     return Difference(
-        max((d.max_abs_over_std for d in each), default=0.0), max((d.relative_l2 for d in each), default=0.0)
+        max((d.max_abs_over_std for d in differences), default=0.0),
+        max((d.relative_l2 for d in differences), default=0.0),
     )

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgevision.errors import ModelError, UsageError
+from edgevision.overrides import ConfigValue, configured
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +27,7 @@ __all__ = [
     "ConfigValue",
     "Form",
     "Preprocessing",
+    "Trained",
     "Variant",
     "Weights",
     "aliases",
@@ -35,7 +37,6 @@ __all__ = [
     "variants",
 ]
 
-ConfigValue = bool | int | float | str | tuple["ConfigValue", ...]
 Form = Literal["training", "deploy"]
 
 
@@ -64,6 +65,25 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Weights that come with edgevision, `models/weights/<variant>.pth`: those of the first of `folds` networks.
+
+    Attributes:
+        data: what they were trained on, as `--data` names it.
+        seed: of the folds, the initialisation and the training.
+        folds: networks of the cross-validation.
+        accuracy: percent of the whole data set, each sample classified by the network that has not seen it.
+        sha256: of the file.
+    """
+
+    data: str
+    seed: int
+    folds: int
+    accuracy: float
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One network of the zoo, as its card describes it.
 
@@ -81,8 +101,10 @@ class Variant:
         macs: published multiply-accumulates at `input_size`.
         top1: published ImageNet top-1, in percent.
         tolerance: bound of max_abs_over_std against the official network.
+        weights: published ones.
+        trained: ours, which `export` takes when it is given no others.
         golden, deploy_golden: names of the fixtures of both forms, whether or not the fixtures are at hand.
-        requires: packages beyond the core that the architecture imports.
+        requires: packages beyond the core that building it imports.
         config: every field of the architecture's `Config`.
     """
 
@@ -108,6 +130,7 @@ class Variant:
     golden: str | None = None
     deploy_golden: str | None = None
     weights: Weights | None = None
+    trained: Trained | None = None
     requires: tuple[str, ...] = ()
 
     @property
@@ -132,9 +155,11 @@ def variants() -> Mapping[str, Variant]:
 
 @cache
 def aliases() -> Mapping[str, str]:
-    """Each family's bare name -> its smallest variant, where that name is not a variant's own."""
+    """Each family's bare name -> its smallest published variant, where that name is not a variant's own."""
     smallest: dict[str, Variant] = {}
     for variant in variants().values():
+        if variant.trained is not None:
+            continue  # a miniature of ours
         best = smallest.get(variant.family)
         if best is None or (variant.params, variant.input_size) < (best.params, best.input_size):
             smallest[variant.family] = variant
@@ -171,8 +196,10 @@ def create_model(name: str, *, deploy: bool = False, **overrides: object) -> nn.
     variant = find_variant(name)
     if deploy and "deploy" not in variant.forms:
         raise UsageError("deploy=True", f"{variant.name} has no deploy form of its own", "leave deploy out")
-    module = _architecture(variant)
-    config = module.Config(**_configured(variant, overrides, {f.name for f in fields(module.Config)}))
+    module = import_module(f"edgevision.models.{variant.module}")
+    config = module.Config(
+        **configured(variant.name, variant.config, overrides, {f.name for f in fields(module.Config)})
+    )
     model: nn.Module = module.build(config, deploy=deploy)
     return model.eval()
 
@@ -209,7 +236,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
     for own in card["variants"]:
         stated = {**shared, **own}
         size = stated["input_size"]
-        weights = stated.get("weights")
+        weights, trained = stated.get("weights"), stated.get("trained")
         yield Variant(
             **{
                 **stated,
@@ -219,6 +246,7 @@ def _variants_of(architecture: str, card: Mapping[str, Any]) -> Iterable[Variant
                 "requires": tuple(stated.get("requires", ())),
                 "input_size": (size, size) if isinstance(size, int) else tuple(size),
                 "weights": Weights(**weights) if weights else None,
+                "trained": Trained(**trained) if trained else None,
                 "preprocessing": Preprocessing(
                     **_frozen({**card["preprocessing"], **own.get("preprocessing", {})}),
                 ),
@@ -233,56 +261,3 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(_as_tuple(element) for element in value) if isinstance(value, list) else value
-
-
-def _architecture(variant: Variant) -> Any:
-    try:
-        return import_module(f"edgevision.models.{variant.module}")
-    except (ImportError, RuntimeError) as error:
-        if not variant.requires:
-            raise
-        needed = ", ".join(variant.requires)
-        raise ModelError(
-            f"model '{variant.name}'",
-            f"it needs the package {needed}, which cannot be imported ({error})",
-            f"pip install 'edgevision[{','.join(variant.requires)}]'",
-        ) from error
-
-
-def _configured(variant: Variant, overrides: Mapping[str, object], allowed: set[str]) -> dict[str, ConfigValue]:
-    """The card's config with `overrides`, which must name fields and have their types (a list stands for a tuple)."""
-    unknown = sorted(set(overrides) - allowed)
-    if unknown:
-        raise UsageError(
-            f"{variant.name}({', '.join(unknown)}=…)",
-            "the architecture has no such field",
-            f"allowed fields: {', '.join(sorted(allowed))}",
-        )
-    config = dict(variant.config)
-    for name, given in overrides.items():
-        config[name] = _typed(variant.name, name, given, config[name])
-    return config
-
-
-def _typed(model: str, name: str, given: object, like: ConfigValue) -> ConfigValue:
-    """`given` as a value of the type of the card's own value, `like`; ints are taken for floats."""
-    value: ConfigValue | None = _converted(given, like)
-    if value is None:
-        raise UsageError(
-            f"{model}({name}={given!r})",
-            f"{name} takes a {type(like).__name__} such as {like!r}",
-            f"give {name} a value of that type",
-        )
-    return value
-
-
-def _converted(given: object, like: ConfigValue) -> Any:
-    """`given` with the type of `like`, or None when it has another."""
-    if isinstance(like, tuple):
-        if not isinstance(given, (list, tuple)):
-            return None
-        each = [_converted(element, like[0]) for element in given]
-        return None if None in each else tuple(each)
-    if isinstance(like, float) and isinstance(given, int) and not isinstance(given, bool):
-        return float(given)
-    return given if type(given) is type(like) else None

@@ -11,6 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from edgevision.registry import Form, create_model, find_variant
 __all__ = [
     "WRAPPERS",
     "Checkpoint",
+    "create_with_own_weights",
     "create_with_weights",
     "load_checkpoint",
     "load_into",
@@ -112,6 +114,25 @@ def create_with_weights(
             return deploy, "deploy", checkpoint
     load_into(training, checkpoint.state, str(path))
     return training, "training", checkpoint
+
+
+def create_with_own_weights(name: str) -> tuple[nn.Module, Checkpoint, str] | None:
+    """The network called `name` with the weights that come with edgevision, the checkpoint, and a phrase that says so.
+
+    None where none come with it.
+
+    Raises:
+        ModelError: the installed file is not the one that the card states.
+    """
+    variant = find_variant(name)
+    if variant.trained is None:
+        return None
+    path = Path(str(files("edgevision.models").joinpath("weights", f"{variant.name}.pth")))
+    module, _, checkpoint = create_with_weights(variant.name, path)
+    if checkpoint.sha256 != variant.trained.sha256:
+        raise ModelError(f"weights {path.name}", "it is not the file that the card states", "install edgevision again")
+    how = f"trained on {variant.trained.data}, seed {variant.trained.seed}"
+    return module, checkpoint, f"{path.name}, comes with edgevision ({how})"
 
 
 def mismatches(model: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

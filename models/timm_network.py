@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import timm
 from torch import nn
+
+from edgevision.import_timm import import_timm
 
 __all__ = ["Config", "build"]
 
@@ -30,5 +31,7 @@ class Config:
 def build(config: Config, *, deploy: bool = False) -> nn.Module:
     """The network of `config`, without weights; it has one form only."""
     del deploy
-    model: nn.Module = timm.create_model(config.network, in_chans=config.in_chans, num_classes=config.num_classes)
+    model: nn.Module = import_timm().create_model(
+        config.network, in_chans=config.in_chans, num_classes=config.num_classes
+    )
     return model

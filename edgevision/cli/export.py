@@ -6,23 +6,35 @@ from typing import Annotated
 
 import typer
 
+from edgevision.cli.coreml_options import (
+    AlsoSizes,
+    ClassNames,
+    CompressWeights,
+    DeploymentTarget,
+    ImageInput,
+    coreml_options,
+)
 from edgevision.cli.options import (
+    AdaRound,
     BatchText,
     BiasCorrection,
     Calibrator,
     ComputeCapability,
     DataText,
-    DeploymentTarget,
+    Equalize,
     Exclude,
     Flavor,
     Images,
     Json,
+    MaxDrop,
+    MigrateScales,
     ModelArgs,
     NoPlugins,
     Out,
     PrecisionText,
     SchemeText,
     SizeText,
+    SsmAware,
     TargetText,
     WeightsFile,
     WeightsKey,
@@ -30,6 +42,7 @@ from edgevision.cli.options import (
     parse_model_args,
     parse_precision,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -49,11 +62,20 @@ def export(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
+    max_drop: MaxDrop = None,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     no_plugins: NoPlugins = False,
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
     minimum_deployment_target: DeploymentTarget = None,
+    image_input: ImageInput = None,
+    labels: ClassNames = None,
+    compress_weights: CompressWeights = None,
+    also_sizes: AlsoSizes = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights and of the inputs of the proof")] = 0,
     out: Out = None,
     json: Json = False,
@@ -68,6 +90,7 @@ def export(
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import Batch, parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -78,14 +101,13 @@ def export(
         input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
-        target_options=given(
-            flavor=flavor,
-            compute_capability=compute_capability,
-            minimum_deployment_target=minimum_deployment_target,
-        ),
+        target_options={
+            **given(flavor=flavor, compute_capability=compute_capability),
+            **coreml_options(minimum_deployment_target, image_input, labels, compress_weights, also_sizes),
+        },
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

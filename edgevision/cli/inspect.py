@@ -10,17 +10,19 @@ __all__ = ["register"]
 
 
 def inspect(bundle: BundleArg, json: Json = False) -> None:
-    """Show a bundle's manifest: stages, graph, artifact, proofs."""
-    from edgevision.bundle import open_bundle
+    """Show a bundle's manifest: stages, graph, artifact, proofs, and what the build knows of the artifact."""
+    from edgevision.bundle import open_bundle, open_record
     from edgevision.cli.console import print_json
-    from edgevision.cli.show import show_manifest
+    from edgevision.cli.show import show_manifest, show_record
     from edgevision.manifest import as_json
 
     manifest = open_bundle(bundle)
+    record = open_record(bundle, manifest)
     if json:
-        print_json(as_json(manifest))
+        print_json({**as_json(manifest), **({} if record is None else {"record": record})})
     else:
         show_manifest(bundle, manifest)
+        show_record(manifest, record)
 
 
 def register(app: typer.Typer) -> None:

@@ -22,6 +22,7 @@ def profile(
     device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")] = 0.0,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
@@ -36,7 +37,7 @@ def profile(
     from edgevision.devices.local import ProfileOptions
     from edgevision.devices.watching import unwatched
 
-    options = ProfileOptions(threads=threads, runs=runs, per_op=per_op)
+    options = ProfileOptions(threads=threads, runs=runs, seconds=seconds, per_op=per_op)
     if watch:
         running = RunningMedian()
         document = _measure(bundle, device, options, out, running.stage, running.runs)
@@ -59,13 +60,10 @@ def _measure(
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
     from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
-    from edgevision.errors import UsageError
 
     if device == "local":
         return profile_local(bundle, options, report=report, watch=watch)
     named = find_device(device)
-    if options.per_op:
-        raise UsageError("--per-op", f"it is not measured on {device}", "leave it out, or profile locally")
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
     except HalfMeasuredError as lost:
@@ -107,6 +105,31 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
             ["ms", "share", "count", "op"],
             [(f"{r['ms']:.3f}", f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
         )
+
+    efficiency = document.get("efficiency")
+    if efficiency and "ideal_ms" in efficiency:
+        _show_efficiency(efficiency)
+
+
+def _show_efficiency(found: dict[str, Any]) -> None:
+    """Peaks, bounds and what is under water; all of it is in the document and the report."""
+    from edgevision.cli.console import print_facts
+
+    peaks, unfused, fused = found["peaks"], found["unfused"], found["block_fused"]
+    gops = ", ".join(f"{p} {'—' if g is None else f'{g:.0f}'}" for p, g in peaks["gemm_gops"].items())
+    rows = [
+        ("peaks", f"GEMM {gops} (1e9 ops/s), copy {peaks['copy_gb_s']:.1f} (1e9 B/s)"),
+        ("work", f"{found['macs'] / 1e6:.1f} million multiply-accumulates, ideal {found['ideal_ms']:.2f} ms"),
+        ("computational efficiency", f"{found['computational_efficiency']:.0%}"),
+        ("unfused", _sequence(unfused, "kernels")),
+        ("blocks fused", _sequence(fused, "blocks")),
+    ]
+    print_facts("efficiency (docs/efficiency.md)", rows)
+
+
+def _sequence(found: dict[str, Any], what: str) -> str:
+    under, count = found["under_water"], len(found["kernels"])
+    return f"{under} of {count} {what} under water, attainable {found['attainable_ms']:.2f} ms"
 
 
 def _placement(document: dict[str, int] | None) -> str:

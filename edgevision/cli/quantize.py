@@ -7,20 +7,26 @@ from typing import Annotated
 import typer
 
 from edgevision.cli.options import (
+    AdaRound,
     BiasCorrection,
     Calibrator,
+    Equalize,
     Exclude,
     Images,
     Json,
+    MaxDrop,
+    MigrateScales,
     ModelArg,
     ModelArgs,
     Out,
     SchemeText,
     SizeText,
+    SsmAware,
     WeightsFile,
     WeightsKey,
     parse_model_args,
     quantize_options,
+    recovery_switches,
 )
 
 __all__ = ["register"]
@@ -34,12 +40,17 @@ def quantize(
     calibrator: Calibrator = "percentile",
     images: Images = 200,
     exclude: Exclude = None,
-    bias_correction: BiasCorrection = False,
+    max_drop: MaxDrop = None,
+    equalize: Equalize = None,
+    migrate_scales: MigrateScales = None,
+    bias_correction: BiasCorrection = None,
+    adaround: AdaRound = None,
+    ssm_aware: SsmAware = None,
     weights: WeightsFile = None,
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
     input_size: SizeText = None,
-    explain: Annotated[bool, typer.Option("--explain", help="List every linear operator with its decision")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="List per operator its noise, gain and decision")] = False,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -47,12 +58,13 @@ def quantize(
 
     Calibrated, placed where the runtime gains, compared with float.
     """
-    from edgevision.cli.console import print_json, print_table, progress, warn
-    from edgevision.cli.show import show_export
+    from edgevision.cli.console import print_json, progress, warn
+    from edgevision.cli.show import show_explained, show_export
     from edgevision.manifest import as_json
     from edgevision.pipeline import ExportOptions, export_bundle
     from edgevision.spec import parse_input_size
 
+    recovery = recovery_switches(equalize, migrate_scales, bias_correction, adaround, ssm_aware)
     options = ExportOptions(
         model=model,
         target=target,
@@ -62,7 +74,9 @@ def quantize(
         precision="int8",
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, bias_correction=bias_correction),
+        quantize=quantize_options(
+            data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop, explain=explain
+        ),
     )
     with progress("quantize") as report:
         done = export_bundle(options, report=report)
@@ -71,13 +85,8 @@ def quantize(
         print_json({"bundle": str(done.path), "manifest": as_json(done.manifest)})
         return
     show_export(done)
-    found = done.manifest.quantization
-    if explain and found is not None:
-        rows = [(name, "INT8", "") for name in found["quantized"]]
-        rows += [(name, "float", reason) for name, reason in found["declined"].items()]
-        print_table("operators", ["operator", "runs in", "because"], rows)
-        races = [(name, f"{s['ratio']:.2f}", f"{s['second_ms']:.2f}") for name, s in found["placements"].items()]
-        print_table("placements", ["quantized", "times float's speed", "ms"], races)
+    if explain and done.manifest.quantization is not None:
+        show_explained(done.manifest.quantization)
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from edgevision.manifest import Manifest
 if TYPE_CHECKING:
     from edgevision.pipeline import Exported
 
-__all__ = ["show_export", "show_manifest"]
+__all__ = ["show_explained", "show_export", "show_manifest", "show_record"]
 
 
 def show_export(done: Exported) -> None:
@@ -21,6 +21,30 @@ def show_export(done: Exported) -> None:
 
     show_manifest(done.path, done.manifest)
     stdout().print(Text(f"bundle: {done.path}"))
+
+
+def show_explained(found: Mapping[str, Any]) -> None:
+    """Operator by operator: what it costs, gains, and where it runs; the placements raced and the Pareto front."""
+    races = [(name, f"{s['ratio']:.2f}", f"{s['second_ms']:.2f}") for name, s in found["placements"].items()]
+    print_table("placements", ["quantized", "times float's speed", "ms"], races)
+    searched = found["search"]
+    rows = [
+        (o["name"], _decibel(o["noise_db"]), f"{o['gain_ms']:.3f}", "INT8" if o["int8"] else "float", o["reason"])
+        for o in searched["operators"]
+    ]
+    rows += [(name, "", "", "float", reason) for name, reason in found["declined"].items() if name not in _names(rows)]
+    print_table("operators", ["operator", "noise alone, dB", "gain, ms", "runs in", "because"], rows)
+    unit = f"drop, {searched['unit']}"
+    front = [(p["operators"], f"{p['drop']:.2f}", f"{p['speed']:.2f}") for p in searched["front"]]
+    print_table("Pareto front", ["operators in INT8", unit, "times float's speed"], front)
+
+
+def _names(rows: list[tuple[str, str, str, str, str]]) -> set[str]:
+    return {row[0] for row in rows}
+
+
+def _decibel(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1f}"
 
 
 def show_manifest(path: Path, manifest: Manifest) -> None:
@@ -44,6 +68,15 @@ def show_manifest(path: Path, manifest: Manifest) -> None:
         *_int8(manifest),
     ]
     print_facts(str(path), facts)
+
+
+def show_record(manifest: Manifest, record: Mapping[str, Any] | None) -> None:
+    """What the target's build wrote of its artifact, where it wrote anything."""
+    from edgevision.targets.target import targets
+
+    facts = targets()[manifest.target["name"]].facts
+    if record is not None and facts is not None:
+        print_facts(manifest.artifact["path"], facts(record))
 
 
 def _proofs(manifest: Manifest) -> list[tuple[str, str]]:
@@ -70,10 +103,20 @@ def _int8(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if found["mac_share"] is not None:
         facts.append(("multiplications in INT8", f"{found['mac_share']:.0%} on ONNX Runtime's own graph"))
+    if found.get("search") is not None:
+        facts.append(("search", _searched(found["search"])))
     if speed is not None:
         low, high = speed["interval"]
         facts.append(("speed", f"{speed['ratio']:.2f}x of float (95 % interval {low:.2f} to {high:.2f}), one thread"))
     return facts
+
+
+def _searched(found: Mapping[str, Any]) -> str:
+    taken, budget = found["taken"], found["max_drop"]
+    allowed = "" if budget is None else f", allowed {budget:g}"
+    return (
+        f"{taken['operators']} operators, drop {taken['drop']:.2f} {found['unit']}{allowed}, {found['images']} images"
+    )
 
 
 def _fidelity(close: Mapping[str, Any]) -> str:

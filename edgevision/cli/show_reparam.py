@@ -1,4 +1,4 @@
-"""What people see of a merge: one row per equation, or with `--explain` every application and every refusal."""
+"""What people see of a merge: one row per equation, or with `--explain` every application, every refusal, INT8 risks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from edgevision.cli.console import print_table, stdout
 
 if TYPE_CHECKING:
     from edgevision.deploy import Merged
+    from edgevision.reparam.int8_risk import RiskyWeight
 
 __all__ = ["show_reparam"]
 
 
 def show_reparam(merged: Merged, *, explain: bool) -> None:
-    """Tables of what was merged and of what was declined."""
+    """Tables of what was merged, of what was declined, and of the channels that 8 bits would hurt."""
     from rich.text import Text
 
     applied, declined = merged.reparam.get("applied", []), merged.reparam.get("declined", [])
     if explain:
         print_table(f"{merged.name}: merged", _APPLIED, [_applied(a) for a in applied])
         print_table(f"{merged.name}: declined", ["where", "equation", "reason"], [_declined(d) for d in declined])
+        title = f"{merged.name}: channels that lose more than half of their weights to rounding in INT8"
+        print_table(title, _RISKS, [_risk(r) for r in merged.int8_risk])
     else:
         counts = Counter(a["equation"] for a in applied)
         rows = [(equation, n, *_worst(applied, equation)) for equation, n in counts.most_common()]
@@ -29,6 +32,9 @@ def show_reparam(merged: Merged, *, explain: bool) -> None:
         )
         if declined:
             stdout().print(Text(f"{len(declined)} more places were looked at and declined: --explain tells why"))
+        if merged.int8_risk:
+            stdout().print(Text(f"{len(merged.int8_risk)} weights have channels at risk in INT8: --explain lists them"))
+    stdout().print(Text(_totals(merged.reparam["before"], merged.reparam["after"])))
     error = merged.records[-1].max_abs_over_std
     stdout().print(Text(f"whole graph: {error:.1e} of std from the graph before merging" if error is not None else ""))
     if merged.out is not None:
@@ -48,6 +54,27 @@ def _applied(row: dict[str, Any]) -> tuple[str, ...]:
         _error(row["error_float64"]),
         _error(row["error_float32"]),
     )
+
+
+_RISKS = ["weight", "channels at risk", "worst", "with one step for all", "worst", "channels"]
+
+
+def _risk(risk: RiskyWeight) -> tuple[str, ...]:
+    named = risk.channels or risk.channels_per_tensor
+    return (
+        risk.weight,
+        f"{len(risk.channels)} of {risk.outputs}",
+        f"{risk.lost_per_channel:.0%}",
+        f"{len(risk.channels_per_tensor)} of {risk.outputs}",
+        f"{risk.lost_per_tensor:.0%}",
+        ", ".join(map(str, named[:8])) + (", …" if len(named) > 8 else ""),
+    )
+
+
+def _totals(before: dict[str, int | None], after: dict[str, int | None]) -> str:
+    """`352 → 252 nodes, 325,888 → 290,175 params`, MACs where they are known."""
+    pairs = [(name, before[name], after[name]) for name in ("nodes", "params", "macs")]
+    return ", ".join(f"{a:,} → {b:,} {name}" for name, a, b in pairs if a is not None and b is not None)
 
 
 def _declined(row: dict[str, Any]) -> tuple[str, ...]:

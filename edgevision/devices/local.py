@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
-from edgevision.check_bundle import target_of
+from edgevision.check_bundle import runnable_target
 from edgevision.devices.machine_state import machine_state
 from edgevision.devices.watching import Watch, unwatched
+from edgevision.efficiency.analyse import analyse
+from edgevision.efficiency.peaks import local_peaks
 from edgevision.environment import cpu_name
 from edgevision.errors import TargetError
 from edgevision.latency import Latency, judge, summarize, warmed_up
@@ -20,6 +23,7 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.pipeline import SAMPLE
 from edgevision.stages.samples import compare_runner, read_samples
 from edgevision.stages.timing import Report, unreported
+from edgevision.targets.target import SelfProfiling
 
 if TYPE_CHECKING:
     from edgevision.devices.ort_trace import Trace
@@ -34,10 +38,18 @@ LONGEST_WARMUP_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileOptions:
-    """How to measure: intra-op threads (0: the runtime's choice), timed runs, per-op times."""
+    """How to measure.
+
+    Attributes:
+        threads: intra-op threads; 0 for the runtime's choice.
+        runs: at least so many timed runs.
+        seconds: and for at least so long.
+        per_op: times per op type too.
+    """
 
     threads: int = 1
     runs: int = 100
+    seconds: float = 0.0
     per_op: bool = False
 
 
@@ -53,7 +65,7 @@ def profile_local(
         TargetError: its artifact cannot run here.
     """
     manifest = open_bundle(bundle)
-    target = _target_for(manifest, options)
+    target = runnable_target(manifest, threads=options.threads)
     samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
     before = machine_state()
     report("cold start")
@@ -66,8 +78,11 @@ def profile_local(
         _warm_up(runner, feed)
         report(f"{options.runs} runs")
         samples_ms: list[float] = []
-        for _ in range(options.runs):
+        on_device: list[Any] = []
+        end = time.perf_counter() + options.seconds
+        while len(samples_ms) < options.runs or time.perf_counter() < end:
             samples_ms.append(_timed(lambda: runner(feed)))
+            on_device.append(getattr(runner, "stages", None))
             watch(samples_ms)
         latency = summarize(samples_ms)
         parity = _parity(runner, samples, manifest)
@@ -76,14 +91,24 @@ def profile_local(
     after = machine_state()
     verdict, reasons = judge(latency)
     traced = _trace(target, manifest, bundle, feed, options)
+    peaks = None
+    if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
+        report("peaks")
+        peaks = local_peaks(options.threads)
+    told = (
+        target.profile(inside(bundle, manifest.artifact["path"]), feed, options.runs)
+        if isinstance(target, SelfProfiling)
+        else {}
+    )
     return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
         "environment": {"before": before, "after": after},
         "threads": getattr(target, "threads", 1),
-        "runs": options.runs,
+        "runs": len(samples_ms),
         "latency_ms": as_json(latency),
+        "device_ms": _device_times(on_device),
         "end_to_end_ms": end_to_end,
         "verdict": verdict,
         "reasons": list(reasons),
@@ -93,6 +118,8 @@ def profile_local(
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
         "parity": parity,
+        "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
+        **told,
     }
 
 
@@ -106,14 +133,13 @@ def bundle_facts(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _target_for(manifest: Manifest, options: ProfileOptions, **more: Any) -> Target:
-    if not manifest.artifact.get("runnable", False):
-        raise TargetError(
-            manifest.target["name"],
-            "this artifact cannot run on this machine",
-            "profile it on a device that has its runtime",
-        )
-    return target_of(manifest, threads=options.threads, **more)
+def _device_times(runs: Sequence[Any]) -> dict[str, Any] | None:
+    """Medians of what a runtime with a device of its own times there; None where there is no such device."""
+    documents = [as_json(stages) for stages in runs if stages is not None]
+    if not documents:
+        return None
+    times = {key: median(d[key] for d in documents) for key, value in documents[0].items() if isinstance(value, float)}
+    return {**documents[-1], **times}
 
 
 def _warm_up(runner: Runner, feed: Mapping[str, Array]) -> None:
@@ -181,6 +207,6 @@ def _trace(
     from edgevision.devices.ort_trace import trace
 
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        tracing = _target_for(manifest, options, profile_to=f"{folder}/trace")
+        tracing = runnable_target(manifest, threads=options.threads, profile_to=f"{folder}/trace")
         runs = max(10, options.runs // 5) if options.per_op else 1
         return trace(tracing, inside(bundle, manifest.artifact["path"]), feed, runs)

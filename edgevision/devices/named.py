@@ -43,6 +43,8 @@ class NamedDevice:
         push_onnxruntime: a libonnxruntime.so here, for the device's processor, pushed for each profile.
         runner: our runner here, built for the device's processor; empty for the one built for this machine.
         kernels: our kernel library here, built for the device's processor; empty as above.
+        provider: execution provider of the ONNX Runtime there, e.g. XNNPACK; empty for the CPU's.
+        cpu: first core to pin to, as many follow as there are threads; -1 for none.
     """
 
     name: str
@@ -54,6 +56,8 @@ class NamedDevice:
     push_onnxruntime: str = ""
     runner: str = ""
     kernels: str = ""
+    provider: str = ""
+    cpu: int = -1
 
     def transport(self) -> SshTransport | AdbTransport:
         """How it is reached; UsageError when the address is none."""
@@ -91,14 +95,14 @@ def read_devices(path: Path | None = None) -> Mapping[str, NamedDevice]:
 
 
 def _entry(file: Path, name: str, entry: object) -> NamedDevice:
-    kinds = {f.name: bool if f.name == "emulated" else str for f in fields(NamedDevice) if f.name != "name"}
+    kinds = {f.name: type(f.default) if f.name != "address" else str for f in fields(NamedDevice) if f.name != "name"}
     thing = f"{file}, device {name}"
     if not isinstance(entry, dict) or not _NAME.fullmatch(name) or name == "local":
         raise UsageError(
             thing, "it is not a table with a name of its own", 'write e.g. [jetson] and address = "ssh://…"'
         )
     for key, value in entry.items():
-        if key not in kinds or not isinstance(value, kinds[key]):
+        if key not in kinds or type(value) is not kinds[key]:
             told = f"a {kinds[key].__name__} is wanted" if key in kinds else f"there are {', '.join(kinds)}"
             raise UsageError(thing, f"{key} = {value!r} is not understood ({told})", "see docs/devices.md")
     if "address" not in entry:

@@ -7,13 +7,17 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgevision.stages.samples import Array
     from edgevision.targets.target import Target
 
-__all__ = ["Trace", "trace"]
+__all__ = ["Trace", "node_times", "read_trace", "trace"]
+
+#: How events of a node's computation end.
+_KERNEL = "_kernel_time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +35,12 @@ class Trace:
 
 def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Trace:
     """Run under the profiler, once to warm up and `runs` times. `target` must be an `OnnxRuntime` with `profile_to`."""
-    with target.load(path) as runner:
-        session = runner.session  # type: ignore[attr-defined]
-        for _ in range(runs + 1):
-            runner(feed)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    kernels = _timed_runs([e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")], runs)
+    return read_trace(_recorded(target, path, feed, runs), runs)
+
+
+def read_trace(file: Path, runs: int) -> Trace:
+    """The file that ONNX Runtime's profiler left after one run to warm up and `runs` runs."""
+    kernels = _kernels(file, runs)
     milliseconds: dict[str, float] = defaultdict(float)
     for event, own in zip(kernels, _own_times(kernels), strict=True):
         milliseconds[event["args"]["op_name"]] += own / 1e3 / runs
@@ -48,6 +52,28 @@ def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> T
     ]
     nodes = {event["name"]: event["args"]["provider"] for event in kernels}
     return Trace(per_op=rows, placement=dict(Counter(nodes.values())))
+
+
+def node_times(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Mapping[str, float]:
+    """Milliseconds of each node of the graph that ONNX Runtime made, by its name there: the median over `runs`."""
+    kernels = _kernels(_recorded(target, path, feed, runs), runs)
+    samples: dict[str, list[float]] = defaultdict(list)
+    for event, own in zip(kernels, _own_times(kernels), strict=True):
+        samples[event["name"].removesuffix(_KERNEL)].append(own / 1e3)
+    return {name: median(values) for name, values in samples.items()}
+
+
+def _recorded(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Path:
+    with target.load(path) as runner:
+        session = runner.session  # type: ignore[attr-defined]
+        for _ in range(runs + 1):
+            runner(feed)
+        return Path(session.end_profiling())
+
+
+def _kernels(file: Path, runs: int) -> list[dict[str, Any]]:
+    events = json.loads(file.read_text(encoding="utf-8"))
+    return _timed_runs([e for e in events if e.get("cat") == "Node" and e["name"].endswith(_KERNEL)], runs)
 
 
 def _timed_runs(kernels: list[dict[str, Any]], runs: int) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["Told", "read_tensors", "runner_command", "runner_path", "runtime_library", "write_tensors"]
+__all__ = ["RUNNER", "Told", "kernel_library", "read_tensors", "runner_path", "runtime_library", "write_tensors"]
 
 RUNNER = "edgevision_runner"
 VARIABLE = "EDGEVISION_RUNNER"
@@ -27,16 +28,30 @@ _TYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int3
 _TYPES |= {10: "float16", 11: "float64", 12: "uint32", 13: "uint64"}
 
 
-def runner_path() -> Path | None:
-    """The runner built for this machine's processor, beside the kernel library; None when it was not built."""
+def runner_path(arch: str = "") -> Path | None:
+    """The runner built for a processor, this machine's when none is named; None when it was not built."""
+    named = os.environ.get(VARIABLE)
+    if named and _own(arch):
+        return Path(named) if Path(named).is_file() else None
+    return _built(RUNNER, arch)
+
+
+def kernel_library(arch: str) -> Path | None:
+    """Our kernel library cross-built for another processor (`make runner`); None when it was not built."""
+    return _built("libedgevision_ops.so", arch)
+
+
+def _own(arch: str) -> bool:
+    return arch in ("", platform.machine())
+
+
+def _built(name: str, arch: str) -> Path | None:
     from edgevision import native
 
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named) if Path(named).is_file() else None
-    library = native.library_path()
-    root = Path(__file__).resolve().parents[2]
-    candidates = [*([library.parent / RUNNER] if library else []), root / "build" / "native" / RUNNER]
+    root = Path(__file__).resolve().parents[2] / "build"
+    library = native.library_path() if _own(arch) else None
+    folders = [root / "native"] if _own(arch) else [root / f"{arch}-linux"]
+    candidates = [*([library.parent / name] if library else []), *(folder / name for folder in folders)]
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -115,15 +130,3 @@ class Told:
             self.loaded = event
         elif kind == "end":
             self.end = event
-
-
-def runner_command(
-    *, library: str, model: str, kernels: str | None, threads: int, runs: int, cpu: int | None, provider: str | None
-) -> Sequence[str]:
-    """The command in the device's work folder."""
-    words = [f"./{RUNNER}", "--library", library, "--model", model, "--feeds", "feeds.bin", "--outputs", "outputs.bin"]
-    words += ["--threads", str(threads), "--runs", str(runs)]
-    for option, value in (("--kernels", kernels), ("--cpu", cpu), ("--provider", provider)):
-        if value is not None:
-            words += [option, str(value)]
-    return words

@@ -51,11 +51,11 @@ cat >/dev/null
 def bounded_run(work: str, command: Sequence[str], seconds: float) -> str:
     """Run a command for at most `seconds`, and not beyond the connection: its end is seen as the end of our stdin.
 
-    A shell gives background jobs an empty stdin, hence the copy on 3. Runtimes leave files in TMPDIR (ONNX Runtime 1.32 a
-    `.ses`): in the work folder they go with it.
+    A shell gives background jobs an empty stdin, hence the copy on 3. Runtimes leave files behind (ONNX Runtime 1.32 a
+    `.ses` in TMPDIR and a database in the user's cache): in the work folder they go with it.
     """
     return f"""cd {quote(work)} || exit
-export TMPDIR={quote(work)}
+export TMPDIR={quote(work)} XDG_CACHE_HOME={quote(work)}
 exec 3<&0
 timeout -k 2 {seconds:.0f} {join(command)} </dev/null 3<&- &
 run=$!

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar, Final, Literal
 
+import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
@@ -241,7 +242,8 @@ class _Casts:
     def _constant(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
         if value.const_value is None:
             raise GraphError(str(value.name), "this initializer has no value", "export the model again")
-        array = value.const_value.numpy().astype(dtype.numpy())
+        with np.errstate(over="ignore"):  # an infinity is found by the proofs
+            array = value.const_value.numpy().astype(dtype.numpy())
         name = f"{value.name}_{dtype.name.lower()}"
         new = ir.Value(
             name=name, shape=value.shape, type=ir.TensorType(dtype), const_value=ir.tensor(array, dtype, name)

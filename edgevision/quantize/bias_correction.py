@@ -8,18 +8,15 @@ are corrected by slightly too much.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgevision.calibration.source import Source, batches
-from edgevision.quantize.observe import batch_of, exposing
-from edgevision.targets.onnxruntime import OnnxRuntime
+from edgevision.calibration.source import Source
+from edgevision.quantize.observe import values_of
 
 __all__ = ["channel_means", "linear_inputs", "mean_shift"]
 
@@ -56,19 +53,11 @@ def channel_means(
     """
     sums: dict[str, Array] = {}
     counts = dict.fromkeys(tensors, 0)
-    answers = len(model.graph.outputs)
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        path = Path(folder) / "observed.onnx"
-        ir.save(exposing(model, list(tensors)), path)
-        with OnnxRuntime().load(path) as runner:
-            names = [info.name for info in runner.outputs[answers:]]
-            for images, _ in batches(source, batch_of(model), limit):
-                seen = dict(zip(names, runner(images)[answers:], strict=True))
-                seen |= {info.name: images for info in runner.inputs if info.name in tensors}
-                for name, values in seen.items():
-                    rows = _rows(np.asarray(values, np.float64), tensors[name])
-                    sums[name] = sums.get(name, 0.0) + rows.sum(axis=1)
-                    counts[name] += rows.shape[1]
+    for seen in values_of(model, list(tensors), source, limit):
+        for name, values in seen.items():
+            rows = _rows(np.asarray(values, np.float64), tensors[name])
+            sums[name] = sums.get(name, 0.0) + rows.sum(axis=1)
+            counts[name] += rows.shape[1]
     return {name: total / counts[name] for name, total in sums.items()}
 
 

@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method, Range
+from edgevision.quantize.adaround import grams
 from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.insert import insert
 from edgevision.quantize.plan import Plan, make_plan
+from edgevision.quantize.prepare import prepared
+from edgevision.quantize.recovery import Recovery
+from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import Scheme
 
 __all__ = ["Builder", "Form", "calibrated_builder"]
@@ -39,19 +43,23 @@ class Builder:
         ranges: by tensor name.
         method: of the weights' scales.
         means: of the inputs of linear operators, where biases are corrected.
+        grams: second moments of the same, where weights are rounded adaptively.
+        kept: operators that stay float in every form.
     """
 
     model: ir.Model
     scheme: Scheme
     ranges: Mapping[str, Range]
     method: Method
-    means: Mapping[str, NDArray[Any]] | None
+    means: Mapping[str, NDArray[Any]] | None = None
+    grams: Mapping[str, NDArray[Any]] | None = None
+    kept: tuple[str, ...] = ()
 
     def build(self, excluded: Sequence[str]) -> Form:
         """The form that leaves `excluded` (names and kinds of operators) in float."""
         copy = self.model.clone()
-        plan = make_plan(copy, self.scheme, excluded)
-        insert(copy, plan, self.scheme, self.ranges, self.method, self.means)
+        plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
+        insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams)
         return Form(excluded=tuple(excluded), plan=plan, model=copy)
 
 
@@ -61,20 +69,36 @@ def calibrated_builder(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...],
-    bias_correction: bool,
+    recovery: Recovery,
     cache: Cache,
     report: Callable[[str], None],
 ) -> Builder:
     """Calibrate every tensor that any form of `model` may quantize."""
+    model = prepared(model, recovery, data.source, data.limit, report)
+    kept = scan_projections(model) if recovery.ssm_aware else ()
+    exclude = (*exclude, *kept)
     offers = [exclude, *((*exclude, *offer) for offer in scheme.placements)]
     wanted = {str(v.name) for offer in offers for v in make_plan(model, scheme, offer).tensors}
     symmetric = scheme.activations.symmetric
     ranges = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
+    linear = make_plan(model, scheme, exclude).linear
     means = None
-    if bias_correction:
+    if recovery.bias_correction:
         report("bias correction")
-        means = channel_means(model, linear_inputs(make_plan(model, scheme, exclude).linear), data.source, data.limit)
-    return Builder(model=model, scheme=scheme, ranges=ranges, method=weight_method(data.method), means=means)
+        means = channel_means(model, linear_inputs(linear), data.source, data.limit)
+    moments = None
+    if recovery.adaround:
+        report("adaptive rounding")
+        moments = grams(model, linear, data.source, data.limit)
+    return Builder(
+        model=model,
+        scheme=scheme,
+        ranges=ranges,
+        method=weight_method(data.method),
+        means=means,
+        grams=moments,
+        kept=kept,
+    )
 
 
 def weight_method(method: Method) -> Method:

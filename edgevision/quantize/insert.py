@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgevision.calibration.calibrators import Method, Range
 from edgevision.errors import GraphError
+from edgevision.quantize.adaround import adaround
 from edgevision.quantize.bias_correction import mean_shift
 from edgevision.quantize.parameters import Quantized, activation_parameters, quantized_bias, quantized_weight
 from edgevision.quantize.plan import Plan, weight_axis
@@ -31,13 +32,15 @@ def insert(
     ranges: Mapping[str, Range],
     method: Method,
     means: Mapping[str, NDArray[Any]] | None = None,
+    grams: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Quantize `model` in place after `plan`, with `ranges` by tensor name.
 
     With `means` (per channel, by tensor name) biases take back what rounding the weights does to the mean; operators
-    without a bias, and inputs without a mean, stay as they are.
+    without a bias, and inputs without a mean, stay as they are. With `grams` (of what an operator reads, by the name of its
+    output) weights are rounded adaptively.
     """
-    inserter = _Inserter(model, scheme, method, means or {})
+    inserter = _Inserter(model, scheme, method, means or {}, grams or {})
     for value in plan.tensors:
         source = _root(value, plan.scale_of)
         inserter.scales[value] = inserter.parameters(source, ranges)
@@ -62,8 +65,15 @@ def _root(value: ir.Value, scale_of: Mapping[ir.Value, ir.Value]) -> ir.Value:
 class _Inserter:
     """The graph under change, with the initializers made so far."""
 
-    def __init__(self, model: ir.Model, scheme: Scheme, method: Method, means: Mapping[str, NDArray[Any]]) -> None:
-        self._means = means
+    def __init__(
+        self,
+        model: ir.Model,
+        scheme: Scheme,
+        method: Method,
+        means: Mapping[str, NDArray[Any]],
+        grams: Mapping[str, NDArray[Any]],
+    ) -> None:
+        self._means, self._grams = means, grams
         self._graph, self._scheme, self._method = model.graph, scheme, method
         self._made: dict[str, tuple[ir.Value, ir.Value, np.float32]] = {}
         self.scales: dict[ir.Value, tuple[np.float32, ir.Value, ir.Value]] = {}
@@ -116,6 +126,9 @@ class _Inserter:
         weight = quantized_weight(
             _array(weight_value), weight_axis(node), form, self._method, _flat(bias), float(input_scale)
         )
+        gram = self._grams.get(str(node.outputs[0].name))
+        if gram is not None:
+            weight = adaround(_array(weight_value), weight, gram, form.largest)
         if bias is not None and bias_value is not None and source in self._means:
             bias = self._corrected(node, bias, _array(weight_value), weight, source)
             if form.bias == "float":

@@ -24,6 +24,8 @@ from edgevision.targets.target import Runner
 __all__ = ["Clock", "Fidelity", "Speed", "fidelity", "race"]
 
 Clock = Callable[[], float]
+#: How long a race takes.
+SECONDS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def race(
     feed: Image,
     *,
     clock: Clock = time.perf_counter,
-    seconds: float = 4.0,
+    seconds: float = SECONDS,
     least: int = 9,
     most: int = 201,
 ) -> Speed:

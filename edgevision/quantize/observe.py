@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgevision.calibration.histogram import Histogram
 from edgevision.calibration.source import Source, batches
 from edgevision.errors import DataError, GraphError
+from edgevision.quantize.progress import Progress
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-__all__ = ["batch_of", "exposing", "observe"]
+__all__ = ["batch_of", "exposing", "observe", "values_of"]
 
 
 def observe(
@@ -22,32 +25,51 @@ def observe(
     source: Source,
     limit: int | None = None,
     report: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Histogram]:
     """Histograms of `tensors` (names of values of `model`) over at most `limit` images.
 
-    `report` is told the number of images seen, batch by batch.
+    `report` is told the number of images seen, batch by batch. `progress` keeps what was seen so far, and has what an
+    earlier run that was killed had seen.
     """
-    histograms = {name: Histogram() for name in tensors}
-    exposed = exposing(model, tensors)
-    answers = len(model.graph.outputs)
-    size = batch_of(model)
-    seen = 0
+    begun = None if progress is None else progress.last()
+    histograms, seen = begun or ({name: Histogram() for name in tensors}, 0)
+    for values in values_of(model, tensors, source, limit, skip=seen):
+        for name, array in values.items():
+            histograms[name].add(array)
+        seen += batch_of(model)
+        if report is not None:
+            report(seen)
+        if progress is not None:
+            progress.keep(histograms, seen)
+    return histograms
+
+
+def values_of(
+    model: ir.Model, tensors: Sequence[str], source: Source, limit: int | None = None, skip: int = 0
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """What `tensors` of `model` (inputs among them) hold, one batch of images after the other.
+
+    The first `skip` images are read and not run.
+
+    Raises:
+        DataError: there are fewer images than the graph takes at a time.
+    """
+    size, read = batch_of(model), 0
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder) / "observed.onnx"
-        ir.save(exposed, path)
+        ir.save(exposing(model, tensors), path)
         with OnnxRuntime().load(path) as runner:
-            names = [info.name for info in runner.outputs[answers:]]
+            names = [info.name for info in runner.outputs]
+            given = {info.name for info in runner.inputs} & set(tensors)
             for images, _ in batches(source, size, limit):
-                for name, values in zip(names, runner(images)[answers:], strict=True):
-                    histograms[name].add(values)
-                for name in histograms.keys() & {info.name for info in runner.inputs}:
-                    histograms[name].add(images)
-                seen += len(images)
-                if report is not None:
-                    report(seen)
-    if seen == 0:
+                read += len(images)
+                if read <= skip:
+                    continue
+                outputs = dict(zip(names, runner(images), strict=True))
+                yield {**{k: v for k, v in outputs.items() if k in tensors}, **dict.fromkeys(given, images)}
+    if read == 0:
         raise DataError(source.name, f"it has fewer images than the graph's batch of {size}", "export with --batch 1")
-    return histograms
 
 
 def batch_of(model: ir.Model) -> int:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from edgevision.quantize.scheme import Scheme
 
-__all__ = ["Plan", "make_plan", "weight_axis"]
+__all__ = ["Plan", "make_plan", "node_label", "result_of", "weight_axis"]
 
 #: A convolution over no more channels than this is a stem.
 _IMAGE_CHANNELS = 4
@@ -51,14 +51,14 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
     linear, declined = _linear(model, scheme, exclude)
     answers = _answers(model, scheme)
     if scheme.activations.outputs:
-        for node in [n for n in linear if n.op_type not in scheme.float_outputs and _result(n, scheme) in answers]:
+        for node in [n for n in linear if n.op_type not in scheme.float_outputs and result_of(n, scheme) in answers]:
             linear.remove(node)
-            declined[_label(node)] = "its output is the model's answer"
+            declined[node_label(node)] = "its output is the model's answer"
     joined = _joined(model, scheme, exclude, linear, answers)
     written: dict[ir.Value, None] = {}
     if scheme.activations.outputs:
         for node in linear:
-            result = _result(node, scheme)
+            result = result_of(node, scheme)
             if result not in answers and (node.op_type not in scheme.float_outputs or _reads(result, joined)):
                 written[result] = None
         for node in joined:
@@ -87,10 +87,10 @@ def _linear(model: ir.Model, scheme: Scheme, exclude: Collection[str]) -> tuple[
     for node in model.graph:
         if node.domain or node.op_type not in scheme.linear:
             continue
-        excluded = node.name in exclude or node.op_type in exclude
+        excluded = node_label(node) in exclude or node.op_type in exclude
         reason = "excluded" if excluded else _why_float(node, scheme, exclude)
         if reason:
-            declined[_label(node)] = reason
+            declined[node_label(node)] = reason
         else:
             chosen.append(node)
     return chosen, declined
@@ -130,7 +130,7 @@ def _joined(
     candidates = [
         n for n in model.graph if not n.domain and n.op_type in kinds and not {n.op_type, n.name} & set(exclude)
     ]
-    available = {_result(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
+    available = {result_of(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
     reachable = []
     for node in candidates:
         if _results(node, scheme)[0] not in answers and _fed(node, available):
@@ -165,8 +165,8 @@ def _data_inputs(node: ir.Node) -> list[ir.Value]:
     return [v for v in _operands(node) if ir.convenience.get_const_tensor(v) is None]
 
 
-def _result(node: ir.Node, scheme: Scheme) -> ir.Value:
-    """The output, or that of the activation that the output's quantization takes in."""
+def result_of(node: ir.Node, scheme: Scheme) -> ir.Value:
+    """What a node writes: its output, or that of the activation that the output's quantization takes in."""
     out = node.outputs[0]
     uses = list(out.uses())
     if len(uses) == 1 and not out.is_graph_output() and uses[0].node.op_type in scheme.absorbed:
@@ -177,7 +177,7 @@ def _result(node: ir.Node, scheme: Scheme) -> ir.Value:
 
 def _results(node: ir.Node, scheme: Scheme) -> list[ir.Value]:
     """What an elementwise or layout operator writes; a sum's quantization takes in an activation too."""
-    return [_result(node, scheme)] if node.op_type == "Add" else list(node.outputs)
+    return [result_of(node, scheme)] if node.op_type == "Add" else list(node.outputs)
 
 
 def _reads(value: ir.Value, joined: list[ir.Node]) -> bool:
@@ -194,5 +194,6 @@ def _answers(model: ir.Model, scheme: Scheme) -> set[ir.Value]:
     return found
 
 
-def _label(node: ir.Node) -> str:
+def node_label(node: ir.Node) -> str:
+    """What a node is called: its name, or its output's where it has none."""
     return node.name or str(node.outputs[0].name)

@@ -16,26 +16,49 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from edgevision.cache import Cache
+from edgevision.cache import Cache, stage_key
 from edgevision.calibration.source import Image, batches
-from edgevision.errors import GraphError
+from edgevision.errors import GraphError, UsageError
+from edgevision.hashing import model_sha256
 from edgevision.quantize.admit import admit
 from edgevision.quantize.builder import Builder, Form, calibrated_builder
 from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
+from edgevision.quantize.exam import Exam
+from edgevision.quantize.journal import Journal
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
 from edgevision.quantize.observe import batch_of
+from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
+from edgevision.quantize.search_int8 import Searched, Trials, search_int8
 from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
+from edgevision.targets.target import Runner
 
-__all__ = ["Outcome", "quantize"]
+__all__ = ["Outcome", "Wanted", "quantize"]
 
 #: Images that the answers are compared on.
 COMPARED = 32
 #: A runtime may lose this much against the same graph computed node by node, unless what it has is clean anyway.
 _TOLERATED_DB, _CLEAN_DB = 3.0, 50.0
+#: Exceptions that a placement's title lists.
+_LISTED = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A search that is asked for.
+
+    Attributes:
+        budget: on the drop, in the exam's unit; None wants the fastest form.
+        exam: makes the exam, given the float model.
+        name: of the exam's data, where it is not the calibration set.
+    """
+
+    budget: float | None
+    exam: Callable[[Runner], Exam]
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +75,7 @@ class Outcome:
         coverage: what ONNX Runtime computes in 8 bits, None for other targets.
         quantized, declined: linear operators in INT8, and those left out with the reason.
         races: placement -> its speed.
+        searched: what the search found, where one was asked for.
     """
 
     model: ir.Model
@@ -64,6 +88,7 @@ class Outcome:
     quantized: tuple[str, ...]
     declined: dict[str, str]
     races: dict[str, Speed]
+    searched: Searched | None = None
 
 
 def quantize(
@@ -72,8 +97,9 @@ def quantize(
     data: CalibrationSet,
     *,
     exclude: tuple[str, ...] = (),
-    bias_correction: bool = False,
+    recovery: Recovery | None = None,
     plugins: bool = True,
+    wanted: Wanted | None = None,
     cache: Cache,
     report: Callable[[str], None],
 ) -> Outcome:
@@ -84,23 +110,30 @@ def quantize(
         scheme: of the target.
         data: an accepted calibration set.
         exclude: names or kinds of operators that stay float in any case.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy; None takes the defaults.
         plugins: our kernels may be used.
+        wanted: search the sets of operators, for a budget or to explain.
         cache: keeps the ranges.
         report: told what begins.
 
     Raises:
         GraphError: the graph cannot be quantized.
         DataError: the data does not fit it.
+        GateError: no INT8 form is within the budget.
+        UsageError: a search for a target that does not run here.
     """
     admit(model)
+    if wanted is not None and scheme.target != "ort":
+        raise UsageError(
+            "--max-drop, --explain", f"the target {scheme.target} cannot be timed here", "use --target ort"
+        )
     original = target_form(model, scheme.target, plugins=plugins)
     builder = calibrated_builder(
         int8_form(original, scheme.target),
         scheme,
         data,
         exclude=exclude,
-        bias_correction=bias_correction,
+        recovery=recovery or Recovery(),
         cache=cache,
         report=report,
     )
@@ -109,13 +142,19 @@ def quantize(
     with tempfile.TemporaryDirectory(prefix="edgevision-") as name:
         folder, target = Path(name), OnnxRuntime(threads=1, plugins=plugins)
         races: dict[str, Speed] = {}
+        best, searched = builder.build(exclude), None
         if scheme.target == "ort":
+            report("race")
             best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
-        else:
-            best = builder.build(exclude)
+        if wanted is not None:
+            journal = Journal.of(cache, _search_key(builder, data, wanted, plugins=plugins))
+            best = builder.build(journal.recall("placement", lambda: list(best.excluded)))
+            searched = _search(original, builder, best, target, wanted, feeds, journal, folder, report)
+            best = searched.form
+            races[_title(best)] = searched.speed
         close, plainly = _fidelities(original, best.model, target, feeds, folder)
     _check_runtime(close, plainly)
-    return _outcome(model, builder, best, races, close, plainly)
+    return _outcome(model, builder, best, races, searched, close, plainly)
 
 
 def _fastest(
@@ -126,8 +165,7 @@ def _fastest(
     with target.load(_saved(original, folder / "float.onnx")) as reference:
 
         def timed(form: Form) -> Speed:
-            with target.load(_saved(form.model, folder / "form.onnx")) as runner:
-                return races.setdefault(_title(form), race(reference, runner, feed, clock=time.thread_time))
+            return races.setdefault(_title(form), _timed(form, reference, target, feed, folder))
 
         best = builder.build(exclude)
         speed = timed(best)
@@ -141,6 +179,49 @@ def _fastest(
     return best, races
 
 
+def _search(
+    original: ir.Model,
+    builder: Builder,
+    best: Form,
+    target: OnnxRuntime,
+    wanted: Wanted,
+    feeds: list[Image],
+    journal: Journal,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Searched:
+    with target.load(_saved(original, folder / "float.onnx")) as reference:
+        trials = Trials(
+            original=original,
+            builder=builder,
+            best=best,
+            target=target,
+            reference=reference,
+            exam=wanted.exam(reference),
+            feeds=feeds,
+            folder=folder,
+        )
+        return search_int8(trials, wanted.budget, journal, report)
+
+
+def _timed(form: Form, reference: Runner, target: OnnxRuntime, feed: Image, folder: Path) -> Speed:
+    with target.load(_saved(form.model, folder / "form.onnx")) as runner:
+        return race(reference, runner, feed, clock=time.thread_time)
+
+
+def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugins: bool) -> str:
+    """Changes with everything that a measurement of the search depends on; the budget is not among it."""
+    inputs = {
+        "graph": model_sha256(builder.model),
+        "ranges": {name: (r.low, r.high) for name, r in sorted(builder.ranges.items())},
+        "scheme": repr(builder.scheme),
+        "weights": [builder.method, builder.means is not None, builder.grams is not None, builder.kept],
+        "data": [data.examined.sha256, data.limit, wanted.name],
+        "plugins": plugins,
+    }
+    return stage_key("search", inputs)
+
+
 def _fidelities(
     original: ir.Model, result: ir.Model, target: OnnxRuntime, feeds: list[Image], folder: Path
 ) -> tuple[Fidelity, Fidelity]:
@@ -152,7 +233,13 @@ def _fidelities(
 
 
 def _outcome(
-    model: ir.Model, builder: Builder, best: Form, races: dict[str, Speed], close: Fidelity, plainly: Fidelity
+    model: ir.Model,
+    builder: Builder,
+    best: Form,
+    races: dict[str, Speed],
+    searched: Searched | None,
+    close: Fidelity,
+    plainly: Fidelity,
 ) -> Outcome:
     speed = races.get(_title(best))
     gained = speed is None or speed.interval[0] > 1.0
@@ -167,6 +254,7 @@ def _outcome(
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,
+        searched=searched,
     )
 
 
@@ -182,7 +270,9 @@ def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
 
 
 def _title(form: Form) -> str:
-    return "all but " + ", ".join(form.excluded) if form.excluded else "all"
+    many = len(form.excluded) > _LISTED
+    left = f"{len(form.excluded)} operators" if many else ", ".join(form.excluded)
+    return f"all but {left}" if left else "all"
 
 
 def _saved(model: ir.Model, path: Path) -> Path:

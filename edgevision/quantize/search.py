@@ -4,7 +4,7 @@ A conversion that can be made layer by layer (INT8, power-of-two weights) loses 
 each. Both are asked for once per layer and taken to add up: roundings of different layers are independent, so their
 noise powers add, and a layer's time is its own. That orders the layers, the cheapest loss per gain first, and the sets
 worth looking at are the prefixes of that order: 2^n sets become n. Nothing is decided on the sums alone: the sets that
-matter are converted and *measured* whole, and the front is made of those measurements.
+matter, and the one of all layers, are converted and *measured* whole; the front is made of those measurements.
 
 The module knows neither ONNX nor quantization. A conversion gives it four things:
 
@@ -119,6 +119,7 @@ def search(
         costs[layer] = float(journal.recall(f"cost {layer}", partial(cost, layer)))
         gains[layer] = float(journal.recall(f"gain {layer}", partial(gain, layer)))
     order = _order(layers, costs, gains)
+    known.point(layers)
     for count in _counts(order, gains, shares):
         known.point(order[:count])
     if budget is not None:
@@ -127,12 +128,14 @@ def search(
     within = [p for p in points if budget is None or p.drop <= budget]
     chosen = max(within, key=lambda p: p.speed, default=None)
     nearest = min(points, key=lambda p: (p.drop, -p.speed))
+    taken = chosen or nearest
+    over = [p.converted - taken.converted for p in points if p not in within]
     return Found(
         chosen=chosen,
         nearest=nearest,
         front=_front(points),
         points=points,
-        decisions=_decisions(layers, order, costs, gains, (chosen or nearest).converted),
+        decisions=_decisions(layers, order, costs, gains, taken.converted, frozenset().union(*over)),
     )
 
 
@@ -182,7 +185,8 @@ def _counts(order: Sequence[str], gains: Mapping[str, float], shares: Sequence[f
 
 def _approach(order: Sequence[str], known: _Measured, budget: float) -> None:
     """Bisect for the longest prefix within the budget, between those measured already."""
-    sizes = {len(p.converted): p.drop <= budget for p in known.points.values()}
+    prefixes = {frozenset(order[:n]) for n in range(1, len(order) + 1)}
+    sizes = {len(p.converted): p.drop <= budget for p in known.points.values() if p.converted in prefixes}
     outside = min((n for n, fits in sizes.items() if not fits), default=len(order) + 1)
     inside = max((n for n, fits in sizes.items() if fits and n < outside), default=0)
     while outside - inside > 1:
@@ -208,10 +212,17 @@ def _decisions(
     costs: Mapping[str, float],
     gains: Mapping[str, float],
     converted: frozenset[str],
+    over: frozenset[str],
 ) -> tuple[Decision, ...]:
+    """`over`: layers by which sets beyond the budget differ from the one that was taken."""
     found = []
     for layer in (*order, *(layer for layer in layers if layer not in set(order))):
         taken = layer in converted
-        reason = "within the budget" if taken else "gains nothing" if gains[layer] <= 0 else "costs too much"
+        if taken:
+            reason = "within the budget"
+        elif gains[layer] <= 0:
+            reason = "gains nothing"
+        else:
+            reason = "costs too much" if layer in over else "the whole is faster without it"
         found.append(Decision(layer=layer, cost=costs[layer], gain=gains[layer], converted=taken, reason=reason))
     return tuple(found)

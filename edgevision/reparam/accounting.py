@@ -2,7 +2,7 @@
 
 Parameters are the floating-point constants a node reads. Multiply-accumulates are those of one sample in Conv,
 ConvTranspose, Gemm and MatMul: every weight meets every position of the output map once (of the input map, for
-ConvTranspose). Elementwise work is not counted, as is usual.
+ConvTranspose). Elementwise work is not counted, as is usual, nor what a custom operator does inside.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-__all__ = ["macs", "parameters"]
+from edgevision.passes.inline_bodies import count_nodes
+
+__all__ = ["macs", "parameters", "totals"]
+
+_LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def parameters(nodes: Iterable[ir.Node]) -> int:
@@ -37,8 +41,36 @@ def macs(nodes: Iterable[ir.Node]) -> int | None:
     return total
 
 
+def totals(model: ir.Model) -> dict[str, int | None]:
+    """`nodes` (bodies inlined), `params` and `macs` of a whole graph; products of two activations are counted too."""
+    each = [_node_macs(node) if _has_constant_weight(node) else _product_macs(node) for node in model.graph]
+    known = [count for count in each if count is not None]
+    return {
+        "nodes": count_nodes(model),
+        "params": parameters(model.graph.all_nodes()),
+        "macs": sum(known) if len(known) == len(each) else None,
+    }
+
+
+def _has_constant_weight(node: ir.Node) -> bool:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    return weight is not None and ir.convenience.get_const_tensor(weight) is not None
+
+
+def _product_macs(node: ir.Node) -> int | None:
+    """Multiply-accumulates of one sample where both operands are computed, None where a size is unknown."""
+    if node.op_type not in _LINEAR:
+        return 0
+    operand, result = (value.shape if value is not None else None for value in (node.inputs[0], node.outputs[0]))
+    if node.op_type != "MatMul" or operand is None or result is None:
+        return None
+    sizes = [*result[1:], operand[-1]]
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
 def _node_macs(node: ir.Node) -> int | None:
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul") or node.inputs[1] is None:
+    if node.op_type not in _LINEAR or node.inputs[1] is None:
         return 0
     weight = ir.convenience.get_const_tensor(node.inputs[1])
     map_value = node.inputs[0] if node.op_type == "ConvTranspose" else node.outputs[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgevision.errors import ModelError, TargetError, UsageError
+from edgevision.errors import ModelError, UsageError
 from edgevision.spec import FactoryModel, TimmModel, ZooModel
 from edgevision.stages.users_code import raised_by_user
 
@@ -38,6 +38,7 @@ class Created:
     inputs: tuple[InputSpec, ...]
     preprocess: Mapping[str, Any] | None
     least_side: int = 1
+    warnings: tuple[str, ...] = ()
 
 
 def create(
@@ -51,9 +52,8 @@ def create(
         size: height and width in pixels, None for the model's own.
 
     Raises:
-        ModelError: it does not exist, or making it failed.
+        ModelError: it does not exist, making it failed, or a package it needs is missing.
         UsageError: arguments it does not take; no input size known.
-        TargetError: timm is not installed.
     """
     match spec:
         case ZooModel(name):
@@ -65,10 +65,12 @@ def create(
 
 
 def _from_zoo(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | None) -> Created:
+    from edgevision.import_timm import torchvision_note
     from edgevision.registry import create_model, find_variant
 
     variant = find_variant(name)
     module = create_model(name, **arguments)
+    note = torchvision_note() if "timm" in variant.requires else None
     channels = arguments.get("in_chans", variant.input_shape[1])
     return Created(
         module=module,
@@ -77,23 +79,27 @@ def _from_zoo(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | N
         inputs=(InputSpec(name="image", shape=(channels, *(size or variant.input_size))),),
         preprocess=variant.preprocess,
         least_side=variant.least_side,
+        warnings=() if note is None else (note,),
     )
 
 
 def _from_timm(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | None) -> Created:
-    try:
-        import timm
-    except (ImportError, RuntimeError) as error:
-        raise TargetError("timm", f"it cannot be imported ({error})", "pip install 'edgevision[timm]'") from error
+    from edgevision.import_timm import import_timm, torchvision_note
+
+    timm = import_timm()
     if not timm.is_model(name):
         from difflib import get_close_matches
 
         near = ", ".join(get_close_matches(name, timm.list_models(), n=3)) or "none"
         raise ModelError(f"timm:{name}", f"timm has no model of that name (nearest: {near})", "see timm.list_models()")
+    label = f"timm:{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
     try:
         module = timm.create_model(name, **arguments)
     except TypeError as error:
-        raise UsageError(f"timm:{name}", f"it does not take these arguments ({error})", "check --model-arg") from error
+        raise UsageError(label, f"it does not take these arguments ({error})", "check --model-arg") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(label, f"timm cannot make it ({error})", "check --model-arg") from error
+    note = torchvision_note()
     config = module.default_cfg
     channels, *sides = config["input_size"]
     preprocess = {k: config[k] for k in ("mean", "std", "crop_pct", "interpolation") if k in config}
@@ -103,6 +109,7 @@ def _from_timm(name: str, arguments: Mapping[str, Any], size: tuple[int, int] | 
         name=name,
         inputs=(InputSpec(name="image", shape=(int(arguments.get("in_chans", channels)), *(size or sides))),),
         preprocess={"task": "classification", **preprocess},
+        warnings=() if note is None else (note,),
     )
 
 

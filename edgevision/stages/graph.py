@@ -31,7 +31,7 @@ class DeployGraph:
     Attributes:
         model: the graph; custom nodes carry their canonical bodies.
         records: one per stage.
-        reparam: `applied` and `declined` rows, as the manifest has them.
+        reparam: totals `before` and `after`, `applied` and `declined` rows, as the manifest has them.
     """
 
     model: ir.Model
@@ -64,12 +64,13 @@ def merge(model: ir.Model, samples: Samples, before: Sequence[Record], report: R
     from edgevision.passes.attach_bodies import attach_bodies
     from edgevision.passes.tidy import tidy
     from edgevision.reparam import reparameterize
+    from edgevision.reparam.accounting import totals
 
     report("reparam")
     watch = Stopwatch("reparam")
     with watch.proving():
         original = Original.of(model, samples)
-    went_in = model_sha256(model)
+    went_in, before_totals = model_sha256(model), totals(model)
     result = reparameterize(model)
     merged = result.model
     with watch.proving():
@@ -85,7 +86,12 @@ def merge(model: ir.Model, samples: Samples, before: Sequence[Record], report: R
     with watch.proving():
         error = prove_against_graph(original, merged, "passes")
     records.append(watch.record(inputs=[went_in], outputs=[model_sha256(merged)], error=error))
-    rows = {"applied": as_json(result.applied), "declined": as_json(result.declined)}
+    rows = {
+        "before": before_totals,
+        "after": totals(merged),
+        "applied": as_json(result.applied),
+        "declined": as_json(result.declined),
+    }
     return DeployGraph(model=merged, records=tuple(records), reparam=rows)
 
 

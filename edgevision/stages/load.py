@@ -28,7 +28,7 @@ class LoadOptions:
     """What to load and how.
 
     Attributes:
-        weights: checkpoint file; None takes seeded random weights.
+        weights: checkpoint file; None takes the weights that come with the model, else seeded random ones.
         weights_key: entry of the checkpoint that holds the state dict; None looks for the usual ones.
         model_args: overrides of the card's fields, or arguments of the user's factory.
         input_size: height and width in pixels; None takes the card's.
@@ -108,7 +108,7 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
         digest=digest,
         identity=f"{made.family}/{made.name} {weights.source} {sorted(options.model_args.items())}",
         cacheable=not isinstance(spec, FactoryModel),
-        warnings=weights.warnings,
+        warnings=(*made.warnings, *weights.warnings),
     )
     record = watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=[f"weights: {weights.source}"])
     return loaded, record
@@ -126,13 +126,26 @@ class _Weighted:
 
 
 def _give_weights(spec: ZooModel | TimmModel | FactoryModel, made: Created, options: LoadOptions) -> _Weighted:
-    """Weights from the file, the factory's own, or random ones; a zoo model may change its form to fit the file."""
+    """Weights from the file, those that come with the model, the factory's own, or random ones.
+
+    A zoo model may change its form to fit the file. One whose fields are overridden is another network than the one
+    that was trained.
+    """
     if options.weights is not None:
         return _weights_from_file(spec, made, options.weights, options)
     if options.weights_key is not None:
         raise UsageError("--weights-key", "it needs --weights", "name the checkpoint file")
     if isinstance(spec, FactoryModel):
         return _Weighted(module=made.module, source="the factory's own")
+    if isinstance(spec, TimmModel) and options.model_args.get("pretrained"):
+        return _Weighted(module=made.module, source="timm's own, pretrained")
+    if isinstance(spec, ZooModel) and not options.model_args:
+        from edgevision.weights import create_with_own_weights
+
+        own = create_with_own_weights(spec.name)
+        if own is not None:
+            module, checkpoint, source = own
+            return _Weighted(module=module, source=source, sha256=checkpoint.sha256)
     from edgevision.random_weights import randomise_
 
     example = example_of(made.inputs, _batch_of_statistics(made), options.seed)

@@ -6,18 +6,20 @@ measured here, on images, and recorded.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method
-from edgevision.errors import DataError
+from edgevision.errors import DataError, UsageError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record, as_json
 from edgevision.proof import Difference
+from edgevision.quantize.recovery import Recovery
 from edgevision.stages.samples import Samples, run_graph, worst_over
 from edgevision.stages.timing import Report, Stopwatch
 from edgevision.stages.verify import TOLERANCES
@@ -25,9 +27,13 @@ from edgevision.stages.verify import TOLERANCES
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevision.quantize.quantize import Outcome
+    from edgevision.calibration.arrays import Make
+    from edgevision.calibration.source import Source
+    from edgevision.quantize.quantize import Outcome, Wanted
+    from edgevision.quantize.search import Point
+    from edgevision.quantize.search_int8 import Searched
 
-__all__ = ["Int8", "QuantizeOptions", "quantize_graph"]
+__all__ = ["Int8", "QuantizeOptions", "image_shape", "quantize_graph", "require_quantized"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +41,24 @@ class QuantizeOptions:
     """How to quantize.
 
     Attributes:
-        data: the calibration set, as `--data` names it.
+        data: the calibration set, as `--data` names it, or a function that yields images whenever it is called.
         scheme: name of the scheme; None takes the target's for this machine.
         calibrator: how ranges are taken.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
-        bias_correction: let biases take back the shift of the mean that rounding weights makes.
+        recovery: techniques that win back accuracy.
+        max_drop: search for the fastest form that loses no more than this: points of top-1, dB of PSNR for images.
+        explain: search, to say for every operator what it costs and gains.
     """
 
-    data: str
+    data: str | Make
     scheme: str | None = None
     calibrator: Method = "percentile"
     images: int = 200
     exclude: tuple[str, ...] = ()
-    bias_correction: bool = False
+    recovery: Recovery = field(default_factory=Recovery)
+    max_drop: float | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +108,7 @@ def quantize_graph(
     scheme = find_scheme(options.scheme or default_scheme(target), target)
     admit(model)
     watch = Stopwatch("quantize")
-    source = open_data(options.data, _image_shape(model), preprocess)
+    source = open_data(options.data, image_shape(model), preprocess)
     report("examine data")
     examined = examine(source, preprocess, options.images)
     data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
@@ -107,8 +117,9 @@ def quantize_graph(
         scheme,
         data,
         exclude=options.exclude,
-        bias_correction=options.bias_correction,
+        recovery=options.recovery,
         plugins=plugins,
+        wanted=_wanted(model, source, preprocess, options),
         cache=cache,
         report=report,
     )
@@ -127,12 +138,49 @@ def quantize_graph(
         tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
         record=record,
         calibration={**as_json(examined), "method": options.calibrator},
-        quantization={"scheme": scheme.name, "bias_correction": options.bias_correction, **_facts(outcome)},
+        quantization={"scheme": scheme.name, **_recovery(options.recovery), **_facts(outcome)},
         warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
     )
 
 
-def _image_shape(model: ir.Model) -> tuple[int, int, int]:
+def _wanted(
+    model: ir.Model, source: Source, preprocess: Mapping[str, Any] | None, options: QuantizeOptions
+) -> Wanted | None:
+    """The search that the options ask for: by labels or float's answers, or, for networks that enlarge, by PSNR."""
+    from edgevision.quantize.exam import ClassExam, PictureExam
+    from edgevision.quantize.observe import batch_of
+    from edgevision.quantize.quantize import Wanted
+    from edgevision.quantize.restoration import large_pictures, pairs, scale_between
+
+    if options.max_drop is None and not options.explain:
+        return None
+    channels, height, width = image_shape(model)
+    answer = tuple(d if isinstance(d, int) else 1 for d in model.graph.outputs[0].shape or ())
+    limit, batch = options.images, batch_of(model)
+    scale = scale_between((1, channels, height, width), answer)
+    if scale is not None:
+        truth = large_pictures(options.data, (channels, height, width), scale, preprocess)
+        factor = scale
+        return Wanted(
+            budget=options.max_drop,
+            exam=lambda reference: PictureExam(
+                reference=reference, pairs=lambda: pairs(truth, factor, preprocess, limit), scale=factor
+            ),
+            name=f"{source.name} at {factor}x",
+        )
+    if len(answer) != 2:
+        raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
+    return Wanted(
+        budget=options.max_drop, exam=lambda reference: ClassExam(reference, source, batch, limit), name=source.name
+    )
+
+
+def image_shape(model: ir.Model) -> tuple[int, int, int]:
+    """Shape [C, H, W] of the images that a graph takes.
+
+    Raises:
+        DataError: it does not take images.
+    """
     shape = model.graph.inputs[0].shape
     dims = [d for d in (shape or ()) if isinstance(d, int)][-3:]
     if shape is None or shape.rank() != 4 or len(dims) != 3:
@@ -150,6 +198,10 @@ def _held_against(outcome: Outcome, samples: Samples) -> tuple[Samples, Differen
     return Samples(feeds=samples.feeds, outputs=outputs, reference="the Q/DQ graph in ONNX Runtime, unoptimized"), error
 
 
+def _recovery(recovery: Recovery) -> dict[str, Any]:
+    return {"bias_correction": recovery.bias_correction, "recovery": as_json(recovery)}
+
+
 def _facts(outcome: Outcome) -> dict[str, Any]:
     """The manifest's `quantization` beside the scheme's name."""
     return {
@@ -163,7 +215,35 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "quantized": list(outcome.quantized),
         "declined": outcome.declined,
         "placements": as_json(outcome.races),
+        "search": None if outcome.searched is None else _search_facts(outcome.searched),
     }
+
+
+def _search_facts(searched: Searched) -> dict[str, Any]:
+    """The budget, the front, and every operator with what it costs and gains."""
+    found = searched.found
+    taken = found.chosen or found.nearest
+    return {
+        "max_drop": searched.budget,
+        "unit": searched.unit,
+        "images": searched.images,
+        "taken": _point(taken),
+        "front": [_point(point) for point in found.front],
+        "operators": [
+            {
+                "name": d.layer,
+                "noise_db": as_json(10 * math.log10(d.cost) if d.cost > 0 else -math.inf),
+                "gain_ms": round(d.gain, 4),
+                "int8": d.converted,
+                "reason": d.reason,
+            }
+            for d in found.decisions
+        ],
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return {"operators": len(point.converted), "drop": round(point.drop, 4), "speed": round(point.speed, 3)}
 
 
 def _skipped(names: object) -> tuple[str, ...]:
@@ -184,3 +264,13 @@ def _no_gain(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.speed.interval[1]:.2f}); {share} of the multiplications ran in INT8 and {borders} conversions "
         "between float and INT8 were left. The bundle is float.",
     )
+
+
+def require_quantized(model: ir.Model, precision: str) -> None:
+    """UsageError where INT8 is asked for of a graph without Q/DQ pairs."""
+    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
+        raise UsageError(
+            "--precision int8",
+            "the graph has no Q/DQ pairs: it is not quantized",
+            "give --data with images to calibrate on, or an ONNX file that is quantized",
+        )

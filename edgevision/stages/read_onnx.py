@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevision.errors import GraphError, UsageError
+from edgevision.errors import GraphError, ModelError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
@@ -48,6 +48,7 @@ def read_onnx(
 
     Raises:
         GraphError: not ONNX, or damaged, or with missing external data.
+        ModelError: a weight is NaN.
         UsageError: an open dimension that no option gives a size to.
     """
     watch = Stopwatch("read")
@@ -55,8 +56,7 @@ def read_onnx(
     _give_sizes(model, batch, size)
     feeds = [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        samples = samples_of_graph(model, feeds, Path(folder), reference)
+    samples = _samples(path, model, feeds, reference)
     digest = file_sha256(path)
     record = watch.record(inputs=[digest], outputs=[digest])
     graph = (
@@ -72,6 +72,17 @@ def read_onnx(
     return Read(info=info, graph=graph, samples=samples)
 
 
+def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], reference: str) -> Samples:
+    """What the file computes; one that ONNX Runtime does not run has nothing to be held against."""
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        try:
+            return samples_of_graph(model, feeds, Path(folder), reference)
+        except TargetError as error:
+            raise GraphError(
+                str(path), error.reason, "export it in operators and an opset that ONNX defines"
+            ) from error
+
+
 def _load(path: Path) -> ir.Model:
     import onnx
     import onnx_ir
@@ -82,7 +93,9 @@ def _load(path: Path) -> ir.Model:
         model = onnx_ir.load(path)
         for value in model.graph.initializers.values():
             if value.const_value is not None:
-                value.const_value.numpy()  # external data is read here, not half-way through a fold
+                array = value.const_value.numpy()  # external data is read here, not half-way through a fold
+                if array.dtype.kind == "f" and np.isnan(array).any():
+                    raise ModelError(f"tensor {value.name} of {path.name}", "it has NaN values", "export it undamaged")
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error

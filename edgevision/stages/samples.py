@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import DataError, GraphError, ModelError
-from edgevision.proof import Difference, worst_difference
+from edgevision.proof import Difference, worst_difference, worst_of
 from edgevision.stages.users_code import raised_by_user
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Runner
+from edgevision.targets.target import Particular, Runner, Target
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,9 +26,12 @@ __all__ = [
     "Samples",
     "compare_runner",
     "read_samples",
+    "representable_samples",
     "run_graph",
+    "run_samples",
     "samples_of_graph",
     "samples_of_module",
+    "worst_by_output",
     "worst_over",
 ]
 
@@ -119,6 +122,16 @@ def samples_of_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], fold
     return Samples(feeds=feeds, outputs=run_graph(model, feeds, folder), reference=reference)
 
 
+def representable_samples(samples: Samples, target: Target, model: ir.Model, folder: Path) -> Samples:
+    """Samples that the artifact can be given, with what the graph computes for them; as they are where it takes all."""
+    if not isinstance(target, Particular):
+        return samples
+    feeds = [target.representable(feed) for feed in samples.feeds]
+    if all(a is b for a, b in zip(feeds, samples.feeds, strict=True)):
+        return samples
+    return samples_of_graph(model, feeds, folder, "the portable graph in ONNX Runtime")
+
+
 def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path) -> list[list[Array]]:
     """Outputs of a graph on the reference target; `folder` takes a temporary file."""
     import onnx_ir
@@ -134,12 +147,17 @@ def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Pat
 
 def worst_over(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]]) -> Difference:
     """The largest distance over all samples and outputs."""
-    each = [worst_difference(a, b) for a, b in zip(expected, got, strict=True)]
-    return Difference(max(d.max_abs_over_std for d in each), max(d.relative_l2 for d in each))
+    return worst_of([worst_difference(a, b) for a, b in zip(expected, got, strict=True)])
 
 
-def compare_runner(runner: Runner, samples: Samples) -> Difference:
-    """How far a loaded artifact is from the samples' outputs.
+def worst_by_output(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]]) -> list[Difference]:
+    """The largest distance over all samples, for each output."""
+    by_output = zip(zip(*expected, strict=True), zip(*got, strict=True), strict=True)
+    return [worst_difference(references, results) for references, results in by_output]
+
+
+def run_samples(runner: Runner, samples: Samples) -> list[list[Array]]:
+    """What a loaded artifact computes for every feed.
 
     Raises:
         GraphError: it has another number of outputs than the model.
@@ -149,4 +167,9 @@ def compare_runner(runner: Runner, samples: Samples) -> Difference:
         raise GraphError(
             "artifact", f"it has {len(got[0])} outputs, the model {len(samples.outputs[0])}", "this is a defect of ours"
         )
-    return worst_over(samples.outputs, got)
+    return got
+
+
+def compare_runner(runner: Runner, samples: Samples) -> Difference:
+    """How far a loaded artifact is from the samples' outputs."""
+    return worst_over(samples.outputs, run_samples(runner, samples))

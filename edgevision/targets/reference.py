@@ -31,6 +31,9 @@ class Reference:
     def why_not(self) -> WhyNot | None:
         return self._runtime().why_not()
 
+    def why_not_run(self) -> WhyNot | None:
+        return self._runtime().why_not_run()
+
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
         return self._runtime().build(model, folder, on_progress)
 

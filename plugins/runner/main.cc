@@ -3,11 +3,11 @@
 //   {"event":"loaded","onnxruntime":"1.32.0","load_ns":N,"first_ns":N}    the model is open and has run once
 //   {"event":"warm","ns":N}                                              a run before the trace had settled
 //   {"event":"run","ns":N}                                               a timed run
+//   {"event":"copy","bytes":N,"ns":N}                                    a copy in memory, when asked for
 //   {"event":"end","warm":bool,"peak_kb":N,"migrations":N,"preempted":N,"profile":"PATH"}
 // Exit codes: 64 usage, 65 model, 66 feeds, 69 runtime, 71 pinning, 74 outputs.
 #include <sched.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -15,26 +15,22 @@
 #include <string>
 #include <vector>
 
+#include "clock.h"
+#include "copy.h"
 #include "options.h"
 #include "session.h"
 #include "tensors.h"
 
 namespace {
 
+using edgevision::kSecond;
+using edgevision::Now;
 using edgevision::Options;
 using edgevision::Session;
 
 constexpr int kCannotPin = 71;
-constexpr long long kSecond = 1000000000LL;
 constexpr long long kLongestWarmUp = 10 * kSecond;
 constexpr long long kFlushEvery = kSecond / 10;
-
-// MONOTONIC_RAW: not slewed by time synchronisation, and untouched when the wall clock jumps.
-long long Now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC_RAW, &time);
-  return time.tv_sec * kSecond + time.tv_nsec;
-}
 
 void Pin(int first, int count) {
   cpu_set_t cores;
@@ -98,7 +94,7 @@ int main(int count, char** words) {
   std::printf("{\"event\":\"loaded\",\"onnxruntime\":\"%s\",\"load_ns\":%lld,\"first_ns\":%lld}\n", session.version().c_str(),
               loaded - start, Now() - start);
   Clock clock(session);
-  const bool warm = WarmUp(clock);
+  const bool warm = options.profile.empty() ? WarmUp(clock) : true;  // a trace is of the first run and `runs` more
 
   rusage before, after;
   getrusage(RUSAGE_SELF, &before);
@@ -111,6 +107,7 @@ int main(int count, char** words) {
     core = now;
   }
   getrusage(RUSAGE_SELF, &after);
+  if (options.copy > 0) edgevision::MeasureCopy(options.copy, options.threads);
   edgevision::WriteTensors(options.outputs, session.Outputs());
   const std::string trace = options.profile.empty() ? "" : session.EndProfiling();
   std::printf("{\"event\":\"end\",\"warm\":%s,\"peak_kb\":%ld,\"migrations\":%d,\"preempted\":%ld,\"profile\":\"%s\"}\n",

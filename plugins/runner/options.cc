@@ -34,7 +34,7 @@ Options ParseOptions(int count, char** words) {
       {"--profile", &options.profile},
   };
   const std::map<std::string, std::pair<int*, double>> numbers = {
-      {"--threads", {&options.threads, 0}}, {"--cpu", {&options.cpu, -1}}, {"--runs", {&options.runs, 1}}};
+      {"--threads", {&options.threads, 0}}, {"--cpu", {&options.cpu, -1}}, {"--copy", {&options.copy, 0}}, {"--runs", {&options.runs, 1}}};
   for (int i = 1; i < count; i += 2) {
     const std::string name = words[i];
     if (i + 1 == count) Fail(kUsage, name + " lacks its value");

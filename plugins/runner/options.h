@@ -15,6 +15,7 @@ struct Options {
   std::string profile;   // prefix of ONNX Runtime's own trace, empty for none
   int threads = 1;       // intra-op; 0 leaves it to ONNX Runtime
   int cpu = -1;          // first core to pin to, -1 for none; as many cores follow as there are threads
+  int copy = 0;          // mebibytes to copy in memory, 0 for no such measurement
   int runs = 100;        // at least so many timed runs
   double seconds = 0;    // and for at least so long
 };

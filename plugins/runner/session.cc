@@ -34,6 +34,7 @@ void Session::OpenRuntime(const std::string& library) {
 void Session::OpenModel(const Options& options) {
   OrtEnv* environment = nullptr;
   Check(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "edgevision", &environment), kNoRuntime);
+  Check(api_->DisableTelemetryEvents(environment), kNoRuntime);  // a device is not ours to report from
   OrtSessionOptions* settings = nullptr;
   Check(api_->CreateSessionOptions(&settings), kNoRuntime);
   Check(api_->SetIntraOpNumThreads(settings, options.threads), kNoRuntime);

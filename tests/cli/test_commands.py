@@ -207,9 +207,28 @@ def test_reparam(edgevision: Command, tmp_path: Path) -> None:
     assert document["applied"] and document["out"] == str(out)
     onnx.checker.check_model(str(out))
     assert not [n for n in onnx.load(out).graph.node if n.op_type == "BatchNormalization"]
+    before, after = document["before"], document["after"]
+    assert before["nodes"] > after["nodes"] and before["params"] > after["params"] and before["macs"] == after["macs"]
     shown = edgevision("reparam", "tiny:classifier", "--explain")
     assert shown.code == 0
-    assert all(part in shown.out for part in ("merged", "params", "whole graph"))
+    assert all(part in shown.out for part in ("merged", "params", "whole graph", f"→ {after['nodes']} nodes"))
+
+
+def test_reparam_lists_the_channels_that_int8_would_hurt(edgevision: Command, tmp_path: Path) -> None:
+    """One channel of the first convolution with a single large weight among small ones."""
+    path = tmp_path / "risky.onnx"
+    succeeded(edgevision("reparam", "tiny:classifier", "--out", path, "--json"))
+    model = onnx.load(path)
+    conv = next(n for n in model.graph.node if n.op_type == "Conv")
+    kernel = next(i for i in model.graph.initializer if i.name == conv.input[1])
+    values = onnx.numpy_helper.to_array(kernel).copy()
+    values[3] = 1e-4
+    values[3, 0, 0, 0] = 1.0
+    kernel.CopyFrom(onnx.numpy_helper.from_array(values, kernel.name))
+    onnx.save(model, path)
+    (risk,) = succeeded(edgevision("reparam", path, "--json"))["int8_risk"]
+    assert risk["weight"] == kernel.name and risk["channels"] == [3]
+    assert "1 of 8" in edgevision("reparam", path, "--explain").out
 
 
 @pytest.mark.parametrize("out", ["deploy.txt", "deploy.pth"])

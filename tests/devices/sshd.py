@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def _keygen(path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True, timeout=30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -91,33 +91,47 @@ def _know(folder: Path, port: int) -> None:
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
 
 
+def write_config(folder: Path, port: int, *, seen_from: str, extra: Sequence[str]) -> None:
+    """Keys, the server's settings and the client's; `seen_from` is where the server finds `folder`."""
+    (folder / "tmp").mkdir()
+    for name in ("host", "id"):
+        _keygen(folder / name)
+    shutil.copy(folder / "id.pub", folder / "authorized_keys")
+    _know(folder, port)
+    settings = ["ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {seen_from}/host", "UsePAM no", "StrictModes no"]
+    settings += [f"AuthorizedKeysFile {seen_from}/authorized_keys", "PasswordAuthentication no", "MaxStartups 50"]
+    settings += [f"PidFile {seen_from}/pid", *extra]
+    (folder / "sshd_config").write_text("\n".join(settings) + "\n")
+    client = [f"IdentityFile {folder}/id", "IdentitiesOnly yes", "IdentityAgent none", "GlobalKnownHostsFile /dev/null"]
+    client += [f"UserKnownHostsFile {folder}/known_hosts"]
+    (folder / "client_config").write_text("\n".join(client) + "\n")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server by its pid; `unshare` does not listen to the polite way."""
+    process.terminate()
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
 @contextlib.contextmanager
 def running_sshd(folder: Path) -> Iterator[Sshd]:
     """Start it, wait until it answers, stop it by its pid."""
     if shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("no OpenSSH client")
-    program, port = _program(), _free_port()
-    tmp = folder / "tmp"
-    tmp.mkdir()
+    program, port = _program(), free_port()
     (folder / "small").mkdir()
-    for name in ("host", "id"):
-        _keygen(folder / name)
-    shutil.copy(folder / "id.pub", folder / "authorized_keys")
-    _know(folder, port)
-    settings = ["ListenAddress 127.0.0.1", f"Port {port}", f"HostKey {folder}/host", "UsePAM no", "StrictModes no"]
-    settings += [f"AuthorizedKeysFile {folder}/authorized_keys", "PermitRootLogin prohibit-password"]
-    settings += ["PasswordAuthentication no", f"PidFile {folder}/pid", f"SetEnv TMPDIR={tmp}", "MaxStartups 50"]
-    (folder / "sshd_config").write_text("\n".join(settings) + "\n")
-    client = [f"IdentityFile {folder}/id", "IdentitiesOnly yes", "IdentityAgent none", "GlobalKnownHostsFile /dev/null"]
-    client += [f"UserKnownHostsFile {folder}/known_hosts"]
-    (folder / "client_config").write_text("\n".join(client) + "\n")
+    root = ["PermitRootLogin prohibit-password", f"SetEnv TMPDIR={folder / 'tmp'}"]
+    write_config(folder, port, seen_from=str(folder), extra=root)
     process = _start(program, folder)
     try:
-        _wait(port, process, folder)
-        yield Sshd(folder, port, folder / "client_config", tmp, process)
+        wait_until_it_answers(port, process, folder)
+        yield Sshd(folder, port, folder / "client_config", folder / "tmp", process)
     finally:
-        process.terminate()
-        process.wait(10)
+        stop(process)
 
 
 def _start(program: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -136,7 +150,7 @@ def _start(program: Path, folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+def wait_until_it_answers(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
     for _ in range(100):
         if process.poll() is not None:
             break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import Any
+from importlib.util import find_spec
 
 import onnx
 import onnx_ir as ir
@@ -16,23 +16,12 @@ import pytest
 import torch
 from net import merged, ops
 
+from edgevision.import_timm import import_timm
 from edgevision.passes.tidy import tidy
 from edgevision.random_weights import randomise_
 
 NAMES = ["mobileone_s0", "repvgg_a0", "repvit_m1", "fastvit_t8", "repghostnet_080"]
 SIZE = 64
-
-
-def import_timm() -> Any:
-    """timm needs torchvision's operator schemas, which a torchvision built for another torch does not register."""
-    try:
-        torch.ops.torchvision.nms  # noqa: B018 - looking it up is the question
-    except AttributeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import_timm.library = library  # type: ignore[attr-defined]
-    return pytest.importorskip("timm")
 
 
 def export(module: torch.nn.Module) -> ir.Model:
@@ -58,6 +47,8 @@ def export(module: torch.nn.Module) -> ir.Model:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_merges_at_least_as_far_as_timm(name: str) -> None:
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed")
     timm = import_timm()
     from timm.utils import reparameterize_model
 

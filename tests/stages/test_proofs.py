@@ -16,7 +16,7 @@ from workspace import Command, leftovers
 import edgevision as ev
 from edgevision.errors import GraphError, TargetError
 from edgevision.targets.onnxruntime import OnnxRuntime, OrtRunner
-from edgevision.targets.target import OnProgress, Proof
+from edgevision.targets.target import OnProgress, Proof, WhyNot
 
 reparam = importlib.import_module("edgevision.reparam")
 tidy = importlib.import_module("edgevision.passes.tidy")
@@ -102,6 +102,7 @@ def not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return replace(real(self, model, folder, on_progress), runnable=False, proofs=(proof,))
 
     monkeypatch.setattr(OnnxRuntime, "build", build)
+    monkeypatch.setattr(OnnxRuntime, "why_not_run", lambda self: WhyNot(reason="it is elsewhere", mend="go there"))
     return ev.export("tiny:classifier", target="ort", out=tmp_path / "out")
 
 

@@ -48,6 +48,10 @@ class OnnxRuntime:
             return WhyNot(reason="the package onnxruntime is not installed", mend="pip install onnxruntime")
         return None
 
+    def why_not_run(self) -> WhyNot | None:
+        """It runs wherever it builds."""
+        return self.why_not()
+
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:  # noqa: ARG002
         """Write the graph and open it once: a graph that ONNX Runtime refuses must not become a bundle."""
         source = self._kernels()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgevision.targets.target import TargetEntry
-from edgevision.targets.tensorrt.build import TensorRT
+from edgevision.targets.tensorrt.build import RECORD, TensorRT
+from edgevision.targets.tensorrt.engine_facts import engine_facts
 from edgevision.targets.tensorrt.usage import usage
 
 __all__ = ["TARGET", "TensorRT"]
@@ -16,4 +17,6 @@ TARGET = TargetEntry(
     extra="trt",
     precisions=("fp32", "fp16", "bf16", "int8"),
     usage=usage,
+    record=RECORD,
+    facts=engine_facts,
 )

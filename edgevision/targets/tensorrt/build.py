@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgevision.errors import GraphError, TargetError, UsageError
 from edgevision.spec import Batch
 from edgevision.targets.target import Artifact, Precision, Runner, WhyNot
-from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, FlavorName, check_capabilities, choose
+from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, FlavorName, check_capabilities, choose, flavor_needs
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,6 +25,10 @@ ENGINE: Final = "model.engine"
 RECORD: Final = "engine.json"
 GRAPH: Final = "model.trt.onnx"
 LOG: Final = "build.log"
+#: What runs in the build's process.
+BUILDER = "edgevision.targets.tensorrt.build_engine"
+#: Seconds a worker may take unless it is told otherwise.
+TIMEOUT = 900.0
 #: What TensorRT for RTX builds for when it is told nothing: everything it knows from compute capability 8.0 on.
 _DEFAULT_CAPABILITIES: Final = ("8.0", "8.6", "8.9", "12.0", "12.1")
 
@@ -48,13 +52,25 @@ class TensorRT:
     batch: Batch | None = None
     flavor: FlavorName | None = None
     compute_capability: str = ""
-    timeout: float = 900.0
+    timeout: float = field(default_factory=lambda: TIMEOUT)
     kernels: str = "edgevision.plugins.triton"
 
     def why_not(self) -> WhyNot | None:
-        """None when a TensorRT is installed (whether it loads is found out in the build's process)."""
+        """None when a TensorRT is installed (whether it loads is found out in the build's process).
+
+        Raises:
+            UsageError, TargetError: a flavor or a compute capability that there is not.
+        """
         chosen = choose(self.flavor)
-        return chosen if isinstance(chosen, WhyNot) else None
+        if isinstance(chosen, WhyNot):
+            return chosen
+        self._capabilities(chosen)
+        return None
+
+    def why_not_run(self) -> WhyNot | None:
+        """None when there are a driver and a GPU that this TensorRT runs on."""
+        chosen = choose(self.flavor)
+        return chosen if isinstance(chosen, WhyNot) else flavor_needs(chosen)
 
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
         """Build the engine with `engine.json`, the parser's graph and the log beside it.
@@ -65,7 +81,6 @@ class TensorRT:
         """
         from edgevision.cache import default_cache
         from edgevision.targets.tensorrt.admission import admit, check_file
-        from edgevision.targets.tensorrt.driver import why_no_gpu
         from edgevision.targets.tensorrt.kernels import Kernels
         from edgevision.targets.tensorrt.prepare import prepare
 
@@ -86,7 +101,7 @@ class TensorRT:
                 images = kernels.images(prepared.nodes, Path(scratch), on_progress)
             request = self._request(flavor, capabilities, profile, prepared, folder, images)
             self._run(flavor, request, folder, on_progress)
-        missing = why_no_gpu()
+        missing = flavor_needs(flavor)
         notes = [*prepared.notes, *([f"built, not run: {missing.reason}"] if missing else [])]
         if missing and self.precision == "bf16":
             notes.append(f"{GRAPH} was not run either: ONNX Runtime's CPU has no bfloat16 kernels")
@@ -97,6 +112,7 @@ class TensorRT:
             proofs=tuple(proofs),
             extra=(folder / RECORD, graph, folder / LOG),
             graph=None if self.precision == "bf16" else graph,
+            twin=prepared.twin,
         )
 
     def load(self, path: Path) -> Runner:
@@ -172,7 +188,7 @@ class TensorRT:
 
         worker = Worker(
             what=f"the {flavor.title} build",
-            module="edgevision.targets.tensorrt.build_engine",
+            module=BUILDER,
             log=folder / LOG,
             timeout=self.timeout,
             explain=failure_reason,

@@ -6,9 +6,13 @@ information would make the code depend on where the package is installed.
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -20,29 +24,25 @@ from edgevision.targets.tensorrt.worker import Reporter, serve
 
 __all__ = ["compile_image"]
 
-#: Triton compiles for these two. Its PTX of later architectures would be locked to them (`sm_90a`, `sm_120a`); that of
-#: 8.0 is valid on everything after it, and is assembled for each of the others, a tenth of the time of a compilation.
-OLDEST: Final = 75
+#: Triton compiles for this one. Its PTX of later architectures would be locked to them (`sm_90a`, `sm_120a`); that of 8.0
+#: is valid on everything after it, and is assembled for each of the others, a tenth of the time of a compilation.
 PORTABLE: Final = 80
-ASSEMBLED: Final = (86, 87, 89, 90, 120)
+ASSEMBLED: Final = (75, 86, 87, 89, 90, 120)
+_TARGET: Final = re.compile(r"\.target sm_\d+\w*")
 #: An absent input is no argument at all: Triton takes None for a constant.
 _POINTERS: Final = {"fp32": "*fp32", "fp16": "*fp16", None: "constexpr"}
 
 
 def compile_image(specialisation: Specialisation, package: str) -> KernelImage:
     """Machine code of one specialisation for every architecture, and the portable PTX."""
-    oldest, portable = (_compile(specialisation, package, architecture) for architecture in (OLDEST, PORTABLE))
-    text = portable.asm["ptx"]
-    codes = {OLDEST: oldest.asm["cubin"], PORTABLE: portable.asm["cubin"]}
-    codes |= {architecture: _assemble(text, architecture) for architecture in ASSEMBLED}
-    shared = {architecture: int(portable.metadata.shared) for architecture in codes}
-    shared[OLDEST] = int(oldest.metadata.shared)
-    binaries = [
-        Binary(architecture=architecture, portable=False, shared=shared[architecture], code=code)
-        for architecture, code in codes.items()
-    ]
+    portable = _compile(specialisation, package, PORTABLE)
+    text, shared = portable.asm["ptx"], int(portable.metadata.shared)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        assembled = dict(zip(ASSEMBLED, pool.map(partial(_assemble, text), ASSEMBLED), strict=True))
+    codes = sorted({PORTABLE: portable.asm["cubin"], **assembled}.items())
+    binaries = [Binary(architecture=number, portable=False, shared=shared, code=code) for number, code in codes]
     ptx = text.encode() + b"\0"
-    binaries.append(Binary(architecture=PORTABLE, portable=True, shared=shared[PORTABLE], code=ptx))
+    binaries.append(Binary(architecture=PORTABLE, portable=True, shared=shared, code=ptx))
     return KernelImage(specialisation=specialisation, entry=str(portable.metadata.name), binaries=tuple(binaries))
 
 
@@ -73,12 +73,16 @@ def _compile(specialisation: Specialisation, package: str, architecture: int) ->
 
 
 def _assemble(ptx: str, architecture: int) -> bytes:
-    """Machine code from PTX by the assembler that Triton brings."""
+    """Machine code from PTX by the assembler that Triton brings, which refuses what the architecture does not have.
+
+    PTX names the oldest architecture it is meant for; for an older one (Turing) that name is put in its place.
+    """
     from triton.backends.nvidia.compiler import get_ptxas
 
     with tempfile.TemporaryDirectory(prefix="edgevision-ptx-") as folder:
         text, code = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
-        text.write_text(ptx, encoding="utf-8")
+        for_it = ptx if architecture >= PORTABLE else _TARGET.sub(f".target sm_{architecture}", ptx)
+        text.write_text(for_it, encoding="utf-8")
         command = [get_ptxas(architecture).path, f"--gpu-name=sm_{architecture}", str(text), "-o", str(code)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -22,6 +22,7 @@ from edgevision.passes.attach_bodies import attach_bodies, custom_nodes, signatu
 from edgevision.passes.cast_precision import KEPT, CastPrecision
 from edgevision.passes.dft_as_matmul import dft_as_matmul
 from edgevision.passes.inline_bodies import inline_bodies
+from edgevision.passes.rounded_twin import cast_with_twin
 from edgevision.targets.target import Precision
 from edgevision.targets.tensorrt.half_body import half_body
 from edgevision.targets.tensorrt.plugins.plugin import Call, ElementType, Plugin, plugins
@@ -54,11 +55,13 @@ class Prepared:
         model: the graph.
         nodes: the plugin nodes, in order.
         notes: what was decided on the way, one sentence each.
+        twin: in half precision, the float32 graph that only rounds what `model` stores in half.
     """
 
     model: ir.Model
     nodes: Sequence[PluginNode]
     notes: Sequence[str]
+    twin: ir.Model | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -95,15 +98,16 @@ def prepare(source: ir.Model, *, precision: Precision, use_plugins: bool, batch:
         attach_bodies(model, form)
         inline_bodies(model, lambda node: not by_plugin(node) and node.op_type != "EvSelectiveScan")
         _know_shapes(model)
-    if precision in ("fp16", "bf16"):
-        _cast(model, precision, by_plugin)
+    twin = _cast(model, precision, by_plugin) if precision in ("fp16", "bf16") else None
+    if twin is not None and any(True for _ in custom_nodes(twin)):
+        attach_bodies(twin)
     _fill_absent_inputs(model)
     if any(True for _ in custom_nodes(model)):
         attach_bodies(model, lambda op, sig: half_body(op, sig) if _is_half(sig) else _body(op, sig, batch))
         inline_bodies(model, lambda node: not by_plugin(node))
     common_passes.RemoveUnusedNodesPass()(model)
     nodes = [_plugin_node(node, operator) for node, operator in custom_nodes(model)]
-    return Prepared(model=model, nodes=tuple(nodes), notes=tuple(notes))
+    return Prepared(model=model, nodes=tuple(nodes), notes=tuple(notes), twin=twin)
 
 
 def _raise_opset(model: ir.Model) -> None:
@@ -171,18 +175,20 @@ def _is_half(signature: Signature) -> bool:
     return signature.element_type == int(ir.DataType.FLOAT16)
 
 
-def _cast(model: ir.Model, precision: Precision, by_plugin: Callable[[ir.Node], bool]) -> None:
-    """Plugins compute in float32 whatever the storage, so that float16 data may go straight into them."""
+def _cast(model: ir.Model, precision: Precision, by_plugin: Callable[[ir.Node], bool]) -> ir.Model:
+    """Plugins compute in float32 whatever the storage, so that float16 data may go straight into them.
+
+    Returns the twin of what `model` becomes.
+    """
     if precision == "bf16":
-        CastPrecision(to="bf16", keep=KEPT | _NO_BF16)(model)
-        return
+        return cast_with_twin(model, CastPrecision(to="bf16", keep=KEPT | _NO_BF16))
     inlined = {node.op_type for node, _ in custom_nodes(model) if not by_plugin(node)}
     parameters = {
         name: frozenset(index for index, tensor in enumerate(plugin.inputs) if not tensor.data)
         for name, plugin in plugins().items()
         if name not in inlined
     }
-    CastPrecision(to="fp16", parameters=parameters)(model)
+    return cast_with_twin(model, CastPrecision(to="fp16", parameters=parameters))
 
 
 def _fill_absent_inputs(model: ir.Model) -> None:

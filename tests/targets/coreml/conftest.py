@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from importlib.util import find_spec
 
 import torch
 
+from edgevision.import_timm import import_timm
+
 torch.set_num_threads(1)
-
-
-def _torchvision_schemas() -> None:
-    """timm imports torchvision, which cannot be imported where its compiled operators do not fit torch: nothing here
-    calls them, so their schemas will do."""
-    if importlib.util.find_spec("torchvision") is None:
-        return
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        for operator in ("nms", "qnms"):
-            torch.library.define(
-                f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-            )
-
-
-_torchvision_schemas()
+if find_spec("timm") is not None:
+    import_timm()  # so that `import timm` works beside a torchvision that does not fit torch, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
@@ -9,9 +10,11 @@ import pytest
 from nets import conv_net, scan_net
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setenv("EDGEVISION_CACHE", str(tmp_path_factory.getbasetemp() / "edgevision-cache"))
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEVISION_CACHE", str(tmp_path_factory.getbasetemp() / "edgevision-cache"))
+        yield
 
 
 @pytest.fixture

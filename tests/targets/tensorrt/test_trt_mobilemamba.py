@@ -18,14 +18,30 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_every_operator_of_mobilemamba_is_a_plugin_layer(precision: str, tmp_path: Path) -> None:
-    options = ExportOptions(
-        model="mobilemamba_t2", target="trt", precision=precision, out=tmp_path / "bundle", samples=1
-    )
+zoo = pytest.mark.zoo
+NETWORKS = [
+    pytest.param("mobilemamba_t2", "fp16", 15),
+    pytest.param("mobilemamba_t2", "fp32", 15, marks=zoo),
+    *[pytest.param(f"mobilemamba_{size}", p, 15, marks=zoo) for size in ("s6", "b1") for p in ("fp32", "fp16")],
+]
+
+
+@pytest.mark.parametrize(("model", "precision", "operators"), NETWORKS)
+def test_every_operator_is_a_plugin_layer(model: str, precision: str, operators: int, tmp_path: Path) -> None:
+    options = ExportOptions(model=model, target="trt", precision=precision, out=tmp_path / "bundle", samples=1)
     manifest = export_bundle(options).manifest
     record = json.loads((tmp_path / "bundle" / "engine.json").read_text())
-    assert sum(manifest.graph.custom_ops.values()) == 15
-    assert record["plugin_layers"] == 15
+    assert sum(manifest.graph.custom_ops.values()) == operators
+    assert record["plugin_layers"] == operators
     assert manifest.parity.status in ("built, not run", "verified")
     assert len(manifest.proofs) >= 9
+
+
+@zoo
+@pytest.mark.parametrize("model", ["mobilemamba_t2", "mobilemamba_s6", "mobilemamba_b1"])
+def test_without_plugins_it_builds_too(model: str, tmp_path: Path) -> None:
+    options = ExportOptions(model=model, target="trt", plugins=False, out=tmp_path / "bundle", samples=1)
+    assert export_bundle(options).manifest.proofs
+    record = json.loads((tmp_path / "bundle" / "engine.json").read_text())
+    assert record["plugin_layers"] == 0
+    assert record["layers"]

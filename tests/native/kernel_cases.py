@@ -1,0 +1,111 @@
+"""Inputs for every kernel, with the float64 references of their operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pywt
+from numpy.typing import NDArray
+from scan_cases import VARIANTS, Inputs, inputs_of, reference, tolerance
+
+from edgevision.ops.channel_norm import OPERATOR as NORM
+from edgevision.ops.dwt import OPERATOR as DWT
+from edgevision.ops.idwt import OPERATOR as IDWT
+from edgevision.ops.operator import AttributeValue, Operator
+from edgevision.ops.projected_scan import OPERATOR as PROJECTED
+from edgevision.ops.response_norm import OPERATOR as RESPONSE
+from edgevision.ops.wavelet_conv import OPERATOR as WAVELET_CONV
+
+# Channels of a group, states, length, batch: lone and partial vectors, partial tiles, several tiles, many states.
+SCANS = ((1, 1, 1, 1), (17, 1, 9, 2), (40, 1, 144, 1), (21, 3, 37, 2), (33, 16, 65, 1), (8, 70, 20, 1), (5, 129, 3, 1))
+WAVELETS = ("haar", "db2", "db3", "sym4")
+SIZES = ((1, 1), (2, 3), (7, 9), (12, 12), (40, 37), (66, 70))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    op: str
+    inputs: Inputs
+    attributes: dict[str, AttributeValue]
+    wanted: NDArray[np.float64]
+    tolerance: float
+
+
+def _scans() -> dict[str, Case]:
+    found = {}
+    for v, (channels, N, L, Bt) in product(VARIANTS, SCANS):
+        inputs = inputs_of(v, channels=channels, N=N, L=L, Bt=Bt, seed=L)
+        wanted = reference(inputs, v.attributes)
+        found[f"scan-{VARIANTS.index(v)}-{v.kind}-{channels}-{N}-{L}"] = Case(
+            op="EvSelectiveScan",
+            inputs=inputs,
+            attributes=v.attributes,
+            wanted=wanted,
+            tolerance=tolerance(inputs, v.attributes, wanted),
+        )
+    return found
+
+
+def _filters(wavelet: str, synthesis: bool, channels: int) -> NDArray[np.float32]:
+    w = pywt.Wavelet(wavelet)
+    low, high = (w.rec_lo, w.rec_hi) if synthesis else (w.dec_lo[::-1], w.dec_hi[::-1])
+    four = np.stack([np.outer(r, c) for r, c in ((low, low), (high, low), (low, high), (high, high))])[:, None]
+    return np.tile(four, (channels, 1, 1, 1)).astype(np.float32)
+
+
+def _wavelets() -> dict[str, Case]:
+    found = {}
+    rng = np.random.default_rng(3)
+    for wavelet, mode, size, bank in product(WAVELETS, ("zero", "periodization"), SIZES, (1, 3)):
+        x = rng.standard_normal((2, 3, *size)).astype(np.float32)
+        attributes: dict[str, AttributeValue] = {"mode": mode}
+        forward = [x, _filters(wavelet, False, bank)]
+        y = DWT.reference(forward, attributes)[0]
+        backward = [y.astype(np.float32), _filters(wavelet, True, bank)]
+        crop: dict[str, AttributeValue] = {**attributes, "crop": (size[0] % 2, size[1] % 2)}
+        name = f"{wavelet}-{mode}-{size[0]}-{size[1]}-{bank}"
+        for op, operator, inputs, given in (("EvDWT", DWT, forward, attributes), ("EvIDWT", IDWT, backward, crop)):
+            wanted = np.asarray(operator.reference(inputs, operator.attribute_values(given))[0], np.float64)
+            found[f"{op}-{name}"] = Case(op=op, inputs=[*inputs], attributes=given, wanted=wanted, tolerance=1e-5)
+    return found
+
+
+def _fused() -> dict[str, Case]:
+    """The operators that passes make: lone, partial and several vectors of channels and of pixels."""
+    rng = np.random.default_rng(5)
+
+    def random(*sizes: tuple[int, ...]) -> list[NDArray[np.float32]]:
+        return [rng.standard_normal(size).astype(np.float32) for size in sizes]
+
+    found = {}
+    for Bt, C, H, W in ((1, 1, 1, 1), (2, 17, 3, 3), (1, 40, 12, 12), (2, 70, 7, 5), (1, 33, 16, 17)):
+        for K, gated in product((1, 3), (False, True)):
+            inputs: Inputs = [*random((Bt, K * C, H * W), (C,), (C,)), *(random((Bt, C, H, W)) if gated else [])]
+            given: dict[str, AttributeValue] = {"epsilon": 1e-3}
+            found[f"norm-{C}-{H}-{K}-{gated}"] = _case(NORM, inputs, given)
+        for gelu in (0, 1):
+            given = {"epsilon": 1e-6, "gelu": gelu}
+            found[f"response-{C}-{H}-{gelu}"] = _case(RESPONSE, random((Bt, C, H, W), (C,)), given)
+        for R, reverse in ((1, (1,)), (7, (0, 1)), (20, (1, 0, 1))):
+            K = len(reverse)
+            inputs = random((Bt, C, H, W), (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,))
+            inputs[1], inputs[2], inputs[3] = inputs[1] * C**-0.5, inputs[2] * R**-0.5, -np.exp(0.5 * inputs[3])
+            given = {"reverse": reverse, "silu": K % 2}
+            found[f"projected-{C}-{H}-{R}"] = _case(PROJECTED, inputs, given)
+        for k, rest in ((1, 0), (3, 1), (5, 2), (7, 2)):
+            sizes = ((Bt, C, H, W), (4 * C, 1, 2, 2), (4 * C, 1, 2, 2), (4 * C, 1, k, k), (4 * C,), (Bt, C, H, W))
+            found[f"wavelet-conv-{C}-{H}-{k}"] = _case(WAVELET_CONV, random(*sizes)[: 4 + rest], {"relu": k % 3})
+    return found
+
+
+def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeValue]) -> Case:
+    wanted = np.asarray(operator.reference(inputs, operator.attribute_values(attributes))[0], np.float64)
+    return Case(op=operator.name, inputs=inputs, attributes=attributes, wanted=wanted, tolerance=2e-5)
+
+
+@cache
+def cases() -> dict[str, Case]:
+    return {**_scans(), **_wavelets(), **_fused()}
