@@ -11,6 +11,8 @@ from torch import nn
 
 from edgevision.errors import UsageError
 from edgevision.registry import Variant, variants
+from edgevision.spec import ZooModel
+from edgevision.stages.load import LoadOptions, load
 from edgevision.train.cross_validation import digit_set, folds_of
 from edgevision.train.fit import FitOptions, fit, jittered, predict
 from edgevision.train.folds import folds
@@ -93,6 +95,14 @@ def test_jitter_moves_within_bounds_and_none_leaves_images_alone() -> None:
     moved = jittered(images, FitOptions(turn=0.0, zoom=0.0, shift=0.1), torch.Generator().manual_seed(0))
     columns = (moved.sum((1, 2)) * torch.arange(40.0)).sum(1) / moved.sum((1, 2, 3)) - 19.5
     assert 1.0 < columns.abs().max() <= 4.01
+
+
+def test_a_model_takes_its_own_weights_unless_it_is_made_another() -> None:
+    own, _ = load(ZooModel("mobilemamba_digits"), LoadOptions())
+    assert str(own.info.weights["source"]).startswith("mobilemamba_digits.pth, comes with edgevision")
+    assert own.warnings == ()
+    other, _ = load(ZooModel("mobilemamba_digits"), LoadOptions(model_args={"num_classes": 3}))
+    assert str(other.info.weights["source"]).startswith("random")
 
 
 @pytest.mark.parametrize("variant", OURS, ids=lambda v: v.name)

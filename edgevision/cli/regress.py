@@ -15,10 +15,12 @@ __all__ = ["register"]
 
 def regress(
     bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE…", help="The float bundle and quantized ones of it")],
-    data: Annotated[str, typer.Option("--data", metavar="DIR|NPZ|digits", help="Labelled images")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="DIR|NPZ|digits", help="Labelled images, or pictures to shrink and enlarge")
+    ],
     baseline: Annotated[Path | None, typer.Option("--baseline", help="Committed file to compare with")] = None,
     update: Annotated[bool, typer.Option("--update", help="Rewrite the baseline with what is measured now")] = False,
-    max_drop: Annotated[float, typer.Option("--max-drop", help="Allowed drop of top-1, percentage points")] = 0.5,
+    max_drop: Annotated[float, typer.Option("--max-drop", help="Allowed drop: points of top-1, dB of PSNR")] = 0.5,
     max_slowdown: Annotated[float | None, typer.Option("--max-slowdown", help="Allowed, percent of float")] = None,
     images: Annotated[int | None, typer.Option("--images", min=1, help="Images used at most; all if absent")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when the data cannot decide")] = False,
@@ -31,6 +33,7 @@ def regress(
     In pairs, with each other and with what was committed.
     """
     from edgevision.cli.console import print_json, print_table, warn
+    from edgevision.cli.show_scores import print_scores
     from edgevision.errors import GateError, UsageError
     from edgevision.quantize.baseline import read_baseline, write_baseline
     from edgevision.quantize.regress import RegressOptions
@@ -58,13 +61,14 @@ def regress(
     else:
         rows = [(c.bundle, c.against, c.verdict, c.said) for c in found.checks]
         print_table("regress", ["bundle", "against", "verdict", "found"], rows)
+        print_scores(found)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         typer.echo(as_github(found), nl=False, err=json)
     refused = [c for c in found.checks if c.verdict == "fail" or (strict and c.verdict == "inconclusive")]
     if refused:
         first = refused[0]
         mend = (
-            "see `edgevision compare` for the layer" if first.what == "top-1" else "see `edgevision profile --per-op`"
+            "see `edgevision compare` for the layer" if first.what != "speed" else "see `edgevision profile --per-op`"
         )
         raise GateError(first.bundle, f"{first.verdict}: {first.said}", mend)
 

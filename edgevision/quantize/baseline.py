@@ -31,9 +31,10 @@ class Entry:
         key: `variant/target/precision/scheme`: a bundle is compared with the entry of its own key only.
         data: sha256 of the images.
         images: how many.
-        top1: hexadecimal bits, one per image.
+        top1: hexadecimal bits, one per image; empty where there are no classes.
         bytes: size of the artifact.
         speed: times the speed of the float bundle, None where there was none.
+        psnr: dB, one per picture, for models that enlarge.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Entry:
     top1: str
     bytes: int
     speed: float | None = None
+    psnr: tuple[float, ...] | None = None
 
 
 def to_hex(flags: Flags) -> str:

@@ -1,4 +1,4 @@
-"""Several bundles over the same labelled images, in one pass and bounded memory."""
+"""Several bundles over the same images, in one pass and bounded memory: class scores, or pictures to enlarge."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.calibration.source import Source, batches
 from edgevision.errors import DataError
+from edgevision.quantize.gate import Drop, mean_drop, paired_drop
+from edgevision.quantize.restoration import bicubic_up, luma, normalisation, pairs, psnr, ssim
 from edgevision.targets.target import Runner
 
-__all__ = ["Evaluation", "Score", "evaluate"]
+__all__ = ["Evaluation", "PictureScore", "Score", "evaluate", "evaluate_pictures"]
 
 Flags = NDArray[np.bool_]
 
@@ -34,15 +37,57 @@ class Score:
     agreement: float
     snr_db: float
 
+    def figures(self) -> dict[str, float]:
+        """Shares and decibels, by name."""
+        return {
+            "top1": float(self.top1.mean()),
+            "top5": float(self.top5.mean()),
+            "agreement": self.agreement,
+            "snr_db": self.snr_db,
+        }
+
+    def drop_to(self, candidate: Score) -> Drop:
+        """Of top-1, in percentage points."""
+        return paired_drop(self.top1, candidate.top1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureScore:
+    """How close one model's pictures come to the true ones, per picture, on luma without the border.
+
+    Attributes:
+        psnr: dB.
+        ssim: structural similarity.
+        snr_db: of its outputs against the reference's.
+    """
+
+    psnr: NDArray[np.float64]
+    ssim: NDArray[np.float64]
+    snr_db: float
+
+    def figures(self) -> dict[str, float]:
+        """Means, by name."""
+        return {"psnr_db": float(self.psnr.mean()), "ssim": float(self.ssim.mean()), "snr_db": self.snr_db}
+
+    def drop_to(self, candidate: PictureScore) -> Drop:
+        """Of PSNR, in dB."""
+        return mean_drop(self.psnr, candidate.psnr, "PSNR", "dB")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Scores by model, and the data they were taken on. `labelled` is False where the reference stood for the labels."""
+    """Scores by model, and the data they were taken on.
 
-    scores: Mapping[str, Score]
+    Attributes:
+        labelled: False where the reference's answers stood for the labels.
+        bicubic: what bicubic interpolation scores, for models that enlarge.
+    """
+
+    scores: Mapping[str, Score | PictureScore]
     images: int
     sha256: str
     labelled: bool
+    bicubic: PictureScore | None = None
 
 
 def evaluate(
@@ -86,13 +131,50 @@ def evaluate(
     return Evaluation(scores=scores, images=len(truths), sha256=digest.hexdigest(), labelled=labelled)
 
 
+def evaluate_pictures(
+    runners: Mapping[str, Runner],
+    reference: str,
+    source: Source,
+    scale: int,
+    how: Mapping[str, Any] | None,
+    limit: int | None,
+) -> Evaluation:
+    """Run all `runners` over the pictures of `source` made `scale` times smaller; see `restoration`."""
+    digest = hashlib.sha256()
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in (*runners, "bicubic")}
+    noise, signal = dict.fromkeys(runners, 0.0), 0.0
+    mean, std = normalisation(how)
+    for image, truth in pairs(source, scale, how, limit):
+        digest.update(truth.data)
+        wanted = luma(truth, scale)
+        expected = np.asarray(runners[reference](image)[0], np.float64)[0]
+        signal += float((expected**2).sum())
+        for name, runner in runners.items():
+            got = expected if name == reference else np.asarray(runner(image)[0], np.float64)[0]
+            noise[name] += float(((got - expected) ** 2).sum())
+            found[name].append(_closeness(wanted, luma(got, scale)))
+        found["bicubic"].append(_closeness(wanted, luma(bicubic_up(image[0] * std + mean, scale), scale)))
+    scores = {
+        name: PictureScore(psnr=rows[:, 0], ssim=rows[:, 1], snr_db=_decibel(signal, noise.get(name, math.nan)))
+        for name, rows in ((name, np.asarray(values)) for name, values in found.items())
+    }
+    bicubic = scores.pop("bicubic")
+    return Evaluation(
+        scores=scores, images=len(found[reference]), sha256=digest.hexdigest(), labelled=True, bicubic=bicubic
+    )
+
+
+def _closeness(truth: NDArray[np.float64], result: NDArray[np.float64]) -> tuple[float, float]:
+    return psnr(truth, result), ssim(truth, result)
+
+
 def _scores(runner: Runner, images: NDArray[np.float32], name: str) -> NDArray[np.float64]:
     outputs = runner(images)
     if outputs[0].ndim != 2:
         raise DataError(
             name,
             f"the model's first output has shape {outputs[0].shape}, not [N, classes]",
-            "regress takes classifiers",
+            "regress takes models that classify or enlarge",
         )
     return np.asarray(outputs[0], np.float64)
 

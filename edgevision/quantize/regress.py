@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgevision.bundle import inside, open_bundle
+from edgevision.bundle import open_bundle
 from edgevision.calibration.open_data import open_data
-from edgevision.calibration.source import batches
-from edgevision.check_bundle import runnable_target, target_of
+from edgevision.calibration.source import Image, batches
+from edgevision.check_bundle import open_artifact, runnable_target, why_not_run
 from edgevision.errors import DataError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
-from edgevision.quantize.evaluate import Evaluation, evaluate
-from edgevision.quantize.gate import Drop, Verdict, decide, paired_drop
+from edgevision.quantize.evaluate import Evaluation, Score, evaluate, evaluate_pictures
+from edgevision.quantize.gate import Drop, Verdict, decide, mean_drop, paired_drop
 from edgevision.quantize.judge import Speed, race
+from edgevision.quantize.restoration import large_pictures, pairs, scale_between
 from edgevision.targets.target import Runner
 
 __all__ = ["Check", "RegressOptions", "Regression", "regress"]
@@ -30,7 +33,7 @@ class RegressOptions:
 
     Attributes:
         data: as `--data` names it.
-        max_drop: of top-1, percentage points.
+        max_drop: of top-1 in percentage points, of PSNR in dB for models that enlarge.
         max_slowdown: percent, of the quantized bundle against float; None does not time anything.
         images: used at most, None for all.
     """
@@ -48,7 +51,7 @@ class Check:
     Attributes:
         bundle: key of the candidate.
         against: what it was compared with.
-        what: "top-1" or "speed".
+        what: "top-1", "PSNR" or "speed".
         drop: of accuracy, None for speed.
         speed: None for accuracy.
     """
@@ -69,6 +72,7 @@ class Regression:
     checks: Sequence[Check]
     evaluation: Evaluation
     entries: Mapping[str, Entry]
+    speeds: Mapping[str, Speed]
     warnings: Sequence[str] = ()
 
     @property
@@ -92,39 +96,66 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     manifests = {_key(m): (path, m) for path, m in ((p, open_bundle(p)) for p in paths)}
     _check_bundles(paths, manifests)
     float_key = next((k for k, (_, m) in manifests.items() if m.target["precision"] != "int8"), None)
-    first = next(iter(manifests.values()))[1]
-    batch, channels, height, width = first.inputs[0]["shape"]
-    source = open_data(options.data, (channels, height, width), first.model.preprocess)
     with ExitStack() as stack:
-        runners = {
-            key: stack.enter_context(target_of(m, threads=1).load(inside(path, m.artifact["path"])))
-            for key, (path, m) in manifests.items()
-        }
-        found = evaluate(runners, float_key or next(iter(runners)), source, options.images, batch or 1)
-        timed = options.max_slowdown is not None and float_key is not None
-        feed = next(images for images, _ in batches(source, batch or 1))
-        speeds = {k: _race(runners, float_key, k, feed) for k in runners if k != float_key} if timed else {}
+        runners = {key: stack.enter_context(_opened(path, m)) for key, (path, m) in manifests.items()}
+        emulated = [key for key, (_, m) in manifests.items() if why_not_run(m) is not None]
+        first = next(iter(manifests.values()))[1]
+        found, feed = _evaluated(runners, float_key or next(iter(runners)), first, options)
+        others = [key for key in runners if key != float_key] if float_key and not emulated else []
+        clock = time.thread_time if first.target["name"] == "ort" else time.perf_counter
+        speeds = {k: race(runners[str(float_key)], runners[k], feed, clock=clock) for k in others}
     checks = [
         c for key in runners if key != float_key and float_key for c in _against_float(key, float_key, found, options)
     ]
-    checks += [_slowdown(key, str(float_key), speed, options.max_slowdown or 0.0) for key, speed in speeds.items()]
+    if options.max_slowdown is not None:
+        checks += [_slowdown(key, str(float_key), speed, options.max_slowdown) for key, speed in speeds.items()]
     entries = {
-        key: Entry(
-            key=key,
-            data=found.sha256,
-            images=found.images,
-            top1=to_hex(found.scores[key].top1),
-            bytes=int(m.artifact["bytes"]),
-            speed=round(speeds[key].ratio, 3) if key in speeds else None,
-        )
+        key: _entry(key, found, int(m.artifact["bytes"]), round(speeds[key].ratio, 3) if key in speeds else None)
         for key, (_, m) in manifests.items()
     }
     if baseline is not None:
         checks += [_against_baseline(entry, baseline, options.max_drop) for entry in entries.values()]
-    unlabelled = "the data has no labels: the reference's own answers stand for them"
     return Regression(
-        checks=checks, evaluation=found, entries=entries, warnings=() if found.labelled else (unlabelled,)
+        checks=checks, evaluation=found, entries=entries, speeds=speeds, warnings=_warnings(found, emulated)
     )
+
+
+def _warnings(found: Evaluation, emulated: Sequence[str]) -> tuple[str, ...]:
+    unlabelled = "the data has no labels: the reference's own answers stand for them"
+    stood_in = f"not run on their own runtime but emulated, and not timed: {', '.join(emulated)}"
+    return (*(() if found.labelled else (unlabelled,)), *((stood_in,) if emulated else ()))
+
+
+def _opened(path: Path, manifest: Manifest) -> Runner:
+    """TargetError where the artifact can be neither run nor emulated."""
+    return open_artifact(path, manifest, threads=1) or runnable_target(manifest).load(path)
+
+
+def _evaluated(
+    runners: Mapping[str, Runner], reference: str, manifest: Manifest, options: RegressOptions
+) -> tuple[Evaluation, Image]:
+    """Scores of all bundles, and one input to time them on."""
+    batch, channels, height, width = manifest.inputs[0]["shape"]
+    answer = tuple(d or 1 for d in manifest.outputs[0]["shape"])
+    how, shape = manifest.model.preprocess, (channels, height, width)
+    scale = scale_between((1, *shape), answer)
+    if scale is not None:
+        source = large_pictures(options.data, shape, scale, how)
+        feed = next(image for image, _ in pairs(source, scale, how, 1))
+        return evaluate_pictures(runners, reference, source, scale, how, options.images), feed
+    source = open_data(options.data, shape, how)
+    feed = next((images for images, _ in batches(source, batch or 1)), np.zeros((batch or 1, *shape), np.float32))
+    return evaluate(runners, reference, source, options.images, batch or 1), feed
+
+
+def _entry(key: str, found: Evaluation, size: int, speed: float | None) -> Entry:
+    score = found.scores[key]
+    right, psnr = (to_hex(score.top1), None) if isinstance(score, Score) else ("", _rounded(score.psnr))
+    return Entry(key=key, data=found.sha256, images=found.images, top1=right, bytes=size, speed=speed, psnr=psnr)
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values)
 
 
 def _key(manifest: Manifest) -> str:
@@ -145,28 +176,22 @@ def _check_bundles(paths: Sequence[Path], manifests: Mapping[str, tuple[Path, Ma
             "BUNDLE", f"the bundles are of different models ({', '.join(sorted(models))})", "give one model's"
         )
     for path, manifest in manifests.values():
-        runnable_target(manifest)
         if len(manifest.inputs) != 1 or len(manifest.inputs[0]["shape"]) != 4:
             raise DataError(str(path), "the model does not take images [N, C, H, W]", "regress takes image models")
 
 
-def _race(runners: Mapping[str, Runner], first: str | None, second: str, feed: np.ndarray) -> Speed:
-    assert first is not None  # asked for only where there is a float bundle
-    return race(runners[first], runners[second], feed)
-
-
 def _against_float(key: str, float_key: str, found: Evaluation, options: RegressOptions) -> list[Check]:
-    drop = paired_drop(found.scores[float_key].top1, found.scores[key].top1)
+    drop = found.scores[float_key].drop_to(found.scores[key])  # type: ignore[arg-type]  # both are of one kind
     return [_drop_check(key, float_key, drop, options.max_drop)]
 
 
 def _drop_check(key: str, against: str, drop: Drop, budget: float) -> Check:
     said = (
-        f"top-1 drops by {drop.points:.2f} points (95 % interval {drop.low:.2f} to {drop.high:.2f}, allowed {budget:g}): "
-        f"{drop.lost} lost and {drop.gained} gained of {drop.images} images"
+        f"{drop.what} drops by {drop.points:.2f} {drop.unit} (95 % interval {drop.low:.2f} to {drop.high:.2f}, allowed "
+        f"{budget:g}): {drop.lost} lost and {drop.gained} gained of {drop.images} images"
     )
     return Check(
-        bundle=key, against=against, what="top-1", verdict=decide(drop.low, drop.high, budget), said=said, drop=drop
+        bundle=key, against=against, what=drop.what, verdict=decide(drop.low, drop.high, budget), said=said, drop=drop
     )
 
 
@@ -184,5 +209,8 @@ def _against_baseline(entry: Entry, baseline: Mapping[str, Entry], budget: float
         raise DataError("baseline", f"it is of {held}, not of {entry.key}", mend)
     if (kept.data, kept.images) != (entry.data, entry.images):
         raise DataError("baseline", f"{entry.key} was measured on other images ({kept.images})", mend)
-    drop = paired_drop(from_hex(kept.top1, kept.images), from_hex(entry.top1, entry.images))
+    if kept.psnr is not None and entry.psnr is not None:
+        drop = mean_drop(np.asarray(kept.psnr), np.asarray(entry.psnr), "PSNR", "dB")
+    else:
+        drop = paired_drop(from_hex(kept.top1, kept.images), from_hex(entry.top1, entry.images))
     return _drop_check(entry.key, "baseline", drop, budget)

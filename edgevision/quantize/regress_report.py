@@ -10,6 +10,14 @@ from edgevision.quantize.regress import Regression
 
 __all__ = ["as_document", "as_github", "as_junit", "as_markdown"]
 
+_HEADS = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "agreement": "agreement",
+    "snr_db": "SNR dB",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+}
 _LEVEL = {"fail": "error", "inconclusive": "warning", "pass": "notice"}
 
 
@@ -17,19 +25,20 @@ def as_document(found: Regression) -> dict[str, Any]:
     """What `--json` prints."""
     scores = {
         name: {
-            "top1": float(score.top1.mean()),
-            "top5": float(score.top5.mean()),
-            "agreement": score.agreement,
-            "snr_db": as_json(score.snr_db),
+            **{key: as_json(value) for key, value in score.figures().items()},
+            "bytes": found.entries[name].bytes,
+            "speed": as_json(found.speeds.get(name)),
         }
         for name, score in found.evaluation.scores.items()
     }
+    bicubic = found.evaluation.bicubic
     return {
         "verdict": found.verdict,
         "images": found.evaluation.images,
         "data_sha256": found.evaluation.sha256,
         "labelled": found.evaluation.labelled,
         "scores": scores,
+        "bicubic": None if bicubic is None else bicubic.figures(),
         "checks": as_json(found.checks),
     }
 
@@ -64,12 +73,27 @@ def as_markdown(found: Regression) -> str:
     """Two tables: the checks and the scores."""
     lines = [f"### edgevision regress: {found.verdict}", "", "| bundle | against | verdict | |", "|---|---|---|---|"]
     lines += [f"| {c.bundle} | {c.against} | **{c.verdict}** | {c.said} |" for c in found.checks]
-    lines += ["", "| bundle | top-1 | top-5 | agreement | SNR dB |", "|---|--:|--:|--:|--:|"]
-    lines += [
-        f"| {name} | {s.top1.mean():.2%} | {s.top5.mean():.2%} | {s.agreement:.2%} | {s.snr_db:.1f} |"
-        for name, s in found.evaluation.scores.items()
-    ]
+    heads = list(next(iter(found.evaluation.scores.values())).figures())
+    lines += ["", f"| bundle | {' | '.join(_HEADS[h] for h in heads)} | MiB | times float's speed |"]
+    lines += ["|---|" + "--:|" * (len(heads) + 2)]
+    for name, score in found.evaluation.scores.items():
+        cells = [_cell(head, value) for head, value in score.figures().items()]
+        speed = f"{found.speeds[name].ratio:.2f}" if name in found.speeds else ""
+        lines.append(f"| {name} | {' | '.join(cells)} | {found.entries[name].bytes / 2**20:.1f} | {speed} |")
+    if found.evaluation.bicubic is not None:
+        whole = found.evaluation.bicubic.figures()
+        lines.append(f"| bicubic | {_cell('psnr_db', whole['psnr_db'])} | {_cell('ssim', whole['ssim'])} | | | |")
     return "\n".join([*lines, "", f"{found.evaluation.images} images", ""])
+
+
+def _cell(head: str, value: float) -> str:
+    return (
+        f"{value:.2%}"
+        if head in ("top1", "top5", "agreement")
+        else f"{value:.4f}"
+        if head == "ssim"
+        else f"{value:.2f}"
+    )
 
 
 def _data(text: str) -> str:

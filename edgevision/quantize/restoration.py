@@ -14,11 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.calibration.arrays import Make
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import Image, Source
 from edgevision.errors import DataError
 
-__all__ = ["bicubic_down", "bicubic_up", "large_pictures", "luma", "pairs", "psnr", "scale_between", "ssim"]
+__all__ = [
+    "bicubic_down",
+    "bicubic_up",
+    "large_pictures",
+    "luma",
+    "normalisation",
+    "pairs",
+    "psnr",
+    "scale_between",
+    "ssim",
+]
 
 Floats = NDArray[np.float64]
 _WINDOW, _SIGMA = 11, 1.5
@@ -33,7 +44,7 @@ def scale_between(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int | No
     return scale if fits else None
 
 
-def large_pictures(text: str, shape: tuple[int, int, int], scale: int, how: Mapping[str, Any] | None) -> Source:
+def large_pictures(text: str | Make, shape: tuple[int, int, int], scale: int, how: Mapping[str, Any] | None) -> Source:
     """The data called `text` at the size of the network's answers; `shape` is that of its input [C, H, W].
 
     Raises:
@@ -48,9 +59,18 @@ def large_pictures(text: str, shape: tuple[int, int, int], scale: int, how: Mapp
         ) from error
 
 
-def pairs(source: Source, scale: int, how: Mapping[str, Any], limit: int | None) -> Iterator[tuple[Image, Image]]:
+def normalisation(how: Mapping[str, Any] | None) -> tuple[Image, Image]:
+    """Mean and std [C, 1, 1] that a model's inputs are normalised with; inputs in 0..1 where it does not say."""
+    known = how or {}
+    mean, std = (np.asarray(known.get(key, [default]), np.float32) for key, default in (("mean", 0.0), ("std", 1.0)))
+    return mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
+
+
+def pairs(
+    source: Source, scale: int, how: Mapping[str, Any] | None, limit: int | None
+) -> Iterator[tuple[Image, Image]]:
     """Network input [1, C, h, w] and true picture [C, H, W] in 0..1, for each picture of `source`."""
-    mean, std = (np.asarray(how[k], np.float32).reshape(-1, 1, 1) for k in ("mean", "std"))
+    mean, std = normalisation(how)
     for index, sample in enumerate(source):
         if limit is not None and index >= limit:
             return

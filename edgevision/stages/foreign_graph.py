@@ -27,7 +27,7 @@ def refuse_nan(model: ir.Model, file: str) -> None:
             continue
         array = value.const_value.numpy()
         if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ModelError(file, f"tensor '{value.name}' has NaN values", "use an undamaged file")
+            raise ModelError(f"tensor {value.name} of {file}", "it has NaN values", "export it undamaged")
 
 
 def refuse_training_mode(model: ir.Model) -> None:

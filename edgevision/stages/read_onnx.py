@@ -97,7 +97,7 @@ def _load(path: Path) -> ir.Model:
     try:
         onnx.checker.check_model(str(path))
         model = onnx_ir.load(path)
-        refuse_nan(model, str(path))
+        refuse_nan(model, path.name)
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error

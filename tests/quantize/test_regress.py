@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx_ir as ir
 import pytest
-from small_nets import pictures, residual_net
+from small_nets import Build, pictures, residual_net
 from typer.testing import CliRunner
 
 from edgevision.cache import Cache
@@ -18,13 +18,24 @@ from edgevision.cli.main import app
 from edgevision.errors import DataError, GateError, UsageError
 from edgevision.pipeline import ExportOptions, export_bundle
 from edgevision.quantize import quantize as quantize_module
+from edgevision.quantize import regress as regress_module
 from edgevision.quantize.baseline import from_hex, read_baseline, to_hex, write_baseline
-from edgevision.quantize.gate import decide, paired_drop
+from edgevision.quantize.gate import decide, mean_drop, paired_drop
 from edgevision.quantize.judge import Speed
 from edgevision.quantize.regress import RegressOptions, regress
 from edgevision.quantize.regress_report import as_github, as_junit, as_markdown
 from edgevision.stages.quantize import QuantizeOptions
 from edgevision.targets.reference import Reference
+
+
+@pytest.fixture(autouse=True)
+def _no_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a busy machine measures decides no test."""
+    monkeypatch.setattr(regress_module, "race", lambda *_, **__: speed(2.0))
+
+
+def speed(ratio: float) -> Speed:
+    return Speed(ratio=ratio, interval=(ratio - 0.1, ratio + 0.1), first_ms=1, second_ms=1 / ratio, pairs=9)
 
 
 def verdict(lost: int, gained: int, images: int, budget: float) -> str:
@@ -53,6 +64,17 @@ def test_interval_holds_the_true_drop_as_often_as_it_says() -> None:
     assert 930 <= held <= 985
 
 
+def test_interval_of_a_mean_holds_it_too() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        reference = rng.normal(30, 5, 5)
+        drop = mean_drop(reference, reference - rng.normal(0.2, 0.1, 5), "PSNR", "dB")
+        held += drop.low <= 0.2 <= drop.high
+    assert 930 <= held <= 970
+    assert mean_drop(reference[:1], reference[:1], "PSNR", "dB").high == np.inf
+
+
 def test_bits_survive(tmp_path: Path) -> None:
     flags = np.random.default_rng(1).random(13) > 0.5
     assert np.array_equal(from_hex(to_hex(flags), 13), flags)
@@ -74,9 +96,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "data.npz", images=images, labels=labels)
     np.savez(folder / "wrong.npz", images=images[:20], labels=labels[:20] + 10)
     patch = pytest.MonkeyPatch()
-    patch.setattr(
-        quantize_module, "race", lambda *_, **__: Speed(ratio=2, interval=(1.9, 2.1), first_ms=1, second_ms=1, pairs=9)
-    )
+    patch.setattr(quantize_module, "race", lambda *_, **__: speed(2.0))
     how = QuantizeOptions(data=str(folder / "data.npz"), scheme="ort_x86_vnni", images=32)
     plain = ExportOptions(model=str(folder / "net.onnx"), target="ort", out=folder / "float")
     cache = Cache(root=None)
@@ -156,3 +176,43 @@ def test_command_line(folder: Path, tmp_path: Path) -> None:
     ]
     assert cli.invoke(app, unsure).exit_code == 0
     assert isinstance(cli.invoke(app, [*unsure, "--strict"]).exception, GateError)
+
+
+def enlarging_net() -> ir.Model:
+    """Twice as large by a convolution and DepthToSpace; its weights repeat pixels, nearly."""
+    net = Build()
+    features = net.op("Relu", net.conv(net.image, 16, 3))
+    weight = np.zeros((12, 3, 3, 3), np.float32)
+    for channel in range(3):
+        weight[[channel, 3 + channel, 6 + channel, 9 + channel], channel, 1, 1] = 1
+    repeated = net.op("Conv", net.image, net.constant(weight), pads=[1] * 4)
+    detail = net.op("Mul", net.conv(features, 12, 16), net.constant(np.float32(0.02)))
+    return net.model(net.op("DepthToSpace", net.op("Add", repeated, detail), blocksize=2))
+
+
+def test_pictures_are_scored_on_luma_against_bicubic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize_module, "race", lambda *_, **__: speed(2.0))
+    ir.save(enlarging_net(), tmp_path / "net.onnx")
+    coarse = np.random.default_rng(0).random((24, 3, 4, 4)).astype(np.float32)
+    np.save(tmp_path / "small.npy", coarse.repeat(4, axis=2).repeat(4, axis=3))
+    np.save(tmp_path / "large.npy", coarse.repeat(8, axis=2).repeat(8, axis=3))
+    plain = ExportOptions(model=str(tmp_path / "net.onnx"), target="ort", out=tmp_path / "float")
+    how = QuantizeOptions(data=str(tmp_path / "small.npy"), scheme="ort_x86_vnni")
+    export_bundle(plain, cache=Cache(root=None))
+    export_bundle(replace(plain, precision="int8", quantize=how, out=tmp_path / "int8"), cache=Cache(root=None))
+    bundles = [tmp_path / "float", tmp_path / "int8"]
+    found = regress(bundles, RegressOptions(data=str(tmp_path / "large.npy"), max_drop=3), None)
+    drop = found.checks[0].drop
+    assert drop is not None
+    assert (drop.what, drop.unit, found.verdict) == ("PSNR", "dB", "pass")
+    text = as_markdown(found)
+    assert "PSNR dB" in text
+    assert "| bicubic |" in text
+    write_baseline(tmp_path / "base.json", found.entries)
+    again = regress(
+        bundles, RegressOptions(data=str(tmp_path / "large.npy"), max_drop=3), read_baseline(tmp_path / "base.json")
+    )
+    assert [round(c.drop.points, 3) for c in again.checks[1:] if c.drop] == [0, 0]
+    with pytest.raises(DataError, match="answers' size"):
+        regress(bundles, RegressOptions(data="nowhere.npy"), None)
+    assert found.evaluation.images == 24
