@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from edgevision.calibration.source import Sample
 from edgevision.errors import DataError
 from edgevision.images import preprocess
 
-__all__ = ["Arrays", "Items", "read_arrays"]
+__all__ = ["Arrays", "Items", "Make", "read_arrays"]
 
 Array = NDArray[Any]
+#: Called for every reading of the set; what it returns is iterated over once.
+Make = Callable[[], Iterable[Array | tuple[Array, int]]]
 
 
 class Arrays:
@@ -61,7 +64,7 @@ class Items:
 
     def __init__(
         self,
-        make: Callable[[], Iterable[Array | tuple[Array, int]]],
+        make: Make,
         shape: tuple[int, int, int],
         how: Mapping[str, Any] | None = None,
         name: str = "Python iterable",
@@ -119,5 +122,5 @@ def read_arrays(path: Path, shape: tuple[int, int, int], how: Mapping[str, Any] 
                 held = ", ".join(loaded.files) or "nothing"
                 raise DataError(str(path), f"it holds {held}", "name the images `images` and the labels `labels`")
             return Arrays(path.name, loaded[images], None if labels is None else loaded[labels], shape, how)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(str(path), f"it is not a NumPy file ({error})", "save it with numpy.savez") from error

@@ -60,7 +60,7 @@ class Folder:
 
     def _skip(self, file: Path, error: DataError) -> None:
         self._skipped.append(f"{file.name}: {error.reason}")
-        if len(self._skipped) > max(1, LARGEST_SHARE * len(self._files)):
+        if len(self._skipped) > LARGEST_SHARE * len(self._files):
             raise DataError(
                 self.name,
                 f"more than 1 % of its {len(self._files)} images cannot be read ({self._skipped[0]}, …)",

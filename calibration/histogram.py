@@ -68,6 +68,18 @@ class Histogram:
         self._cover(int(numbers.min()), int(numbers.max()))
         self._counts += np.bincount(numbers - self._first, minlength=len(self._counts))
 
+    def state(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Counts and the rest, from which `restored` makes the same histogram."""
+        return self._counts, np.array([self.low, self.high, self.zeros, self.width, self._first], np.float64)
+
+    @classmethod
+    def restored(cls, counts: NDArray[np.int64], rest: NDArray[np.float64]) -> Histogram:
+        """The histogram whose `state` these are."""
+        made = cls()
+        made.low, made.high, made.width = float(rest[0]), float(rest[1]), float(rest[3])
+        made.zeros, made._first, made._counts = int(rest[2]), int(rest[4]), np.asarray(counts, np.int64)
+        return made
+
     def _needed_width(self) -> float:
         """The smallest power of two with which [low, high] fits, one bin spare at each end."""
         span = max(self.high, 0.0) - min(self.low, 0.0)

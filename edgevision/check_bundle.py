@@ -18,17 +18,25 @@ from edgevision.proof import Difference, worst_of
 from edgevision.stages.compile import find_target
 from edgevision.stages.samples import Samples, read_samples, run_samples, worst_by_output
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Target, WhyNot
+from edgevision.targets.target import Emulating, Particular, Runner, Target, WhyNot
 
 if TYPE_CHECKING:
     from edgevision.stages.samples import Array
 
-__all__ = ["Checked", "check_bundle", "runnable_target", "target_of"]
+__all__ = ["Checked", "check_bundle", "open_artifact", "runnable_target", "target_of", "why_not_run"]
+
+
+#: Options of a build that say how its artifact is called.
+_CALLED_WITH = frozenset({"precision", "plugins", "image_input", "mean", "std", "preprocess"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """Result of a verification: parity with the model's own sample, and with the portable graph on fresh inputs."""
+    """Result of a verification: parity with the model's own sample, and with the portable graph on fresh inputs.
+
+    Where the artifact was emulated its parity keeps the status `built, not run`; nothing was compared where it could not
+    be emulated either.
+    """
 
     parity: Parity
     against_sample: Difference | None
@@ -45,22 +53,25 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
     manifest = open_bundle(path)
     _check_hashes(path, manifest)
     tolerance = manifest.parity.tolerance
-    if _why_not_run(manifest) is not None:
+    opened, runnable = open_artifact(path, manifest), why_not_run(manifest) is None
+    if opened is None:
         return Checked(parity=manifest.parity, against_sample=None, against_graph=None)
     own = read_samples(path / SAMPLE, manifest.parity.reference)
+    target = target_of(manifest)
     feeds = [_like(own.feeds[0], seed + i) for i in range(samples)]
+    feeds = [dict(target.representable(feed)) for feed in feeds] if isinstance(target, Particular) else feeds
     with Reference().load(inside(path, manifest.graph.path)) as graph:
         fresh = Samples(feeds=feeds, outputs=[graph(f) for f in feeds], reference="the portable graph")
-    with target_of(manifest).load(inside(path, manifest.artifact["path"])) as runner:
+    with opened as runner:
         by_output = [worst_by_output(held.outputs, run_samples(runner, held)) for held in (own, fresh)]
     allowed = manifest.parity.tolerances or [tolerance] * len(own.outputs[0])
     for errors in by_output:
-        _require(path, errors, allowed, own.reference)
+        _require(path, errors, allowed, own.reference, "" if runnable else ", emulated")
     sample_error, graph_error = (worst_of(errors) for errors in by_output)
     worst = max(sample_error.max_abs_over_std, graph_error.max_abs_over_std)
     parity = Parity(
-        status="verified",
-        reference=f"{own.reference}, and the portable graph",
+        status="verified" if runnable else manifest.parity.status,
+        reference=f"{own.reference}, and the portable graph{'' if runnable else ' (emulated)'}",
         samples=1 + samples,
         max_abs_over_std=worst,
         relative_l2_error=max(sample_error.relative_l2, graph_error.relative_l2),
@@ -74,19 +85,19 @@ def target_of(manifest: Manifest, **override: Any) -> Target:
     """The bundle's target with the options it was built with, `override` over them where the target has such fields."""
     entry = find_target(manifest.target["name"])
     known = {f.name for f in fields(entry.create)}
-    kept = {k: v for k, v in manifest.target["options"].items() if k in {"precision", "plugins"}}
+    kept = {k: v for k, v in manifest.target["options"].items() if k in _CALLED_WITH}
     target: Target = entry.create(**{k: v for k, v in {**kept, **override}.items() if k in known})
     return target
 
 
-def _require(path: Path, errors: Sequence[Difference], allowed: Sequence[float], reference: str) -> None:
+def _require(path: Path, errors: Sequence[Difference], allowed: Sequence[float], reference: str, how: str) -> None:
     for index, (error, tolerance) in enumerate(zip(errors, allowed, strict=True)):
         if not error.max_abs_over_std <= tolerance:
             output = f" in output {index}" if len(errors) > 1 else ""
             raise GateError(
                 str(path),
                 f"the artifact differs from {reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
-                f"(allowed {tolerance:.0e})",
+                f"(allowed {tolerance:.0e}{how})",
                 "export it again on this machine; if it stays so, report it",
             )
 
@@ -97,16 +108,24 @@ def runnable_target(manifest: Manifest, **override: Any) -> Target:
     Raises:
         TargetError: this one cannot.
     """
-    missing = _why_not_run(manifest)
+    missing = why_not_run(manifest)
     if missing is not None:
         name, reason = manifest.target["name"], f"this artifact cannot run on this machine: {missing.reason}"
         raise TargetError(name, reason, "run it where its runtime is")
     return target_of(manifest, **override)
 
 
-def _why_not_run(manifest: Manifest) -> WhyNot | None:
+def why_not_run(manifest: Manifest) -> WhyNot | None:
     """An artifact that ran where it was built is tried anywhere; one that did not, where its runtime has turned up."""
     return None if manifest.artifact.get("runnable", False) else target_of(manifest).why_not_run()
+
+
+def open_artifact(path: Path, manifest: Manifest, **override: Any) -> Runner | None:
+    """The bundle's artifact on its runtime, or emulated where that is elsewhere; None where it cannot be emulated."""
+    target, artifact = target_of(manifest, **override), inside(path, manifest.artifact["path"])
+    if why_not_run(manifest) is None:
+        return target.load(artifact)
+    return target.emulate(artifact) if isinstance(target, Emulating) else None
 
 
 def _check_hashes(path: Path, manifest: Manifest) -> None:

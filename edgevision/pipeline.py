@@ -18,7 +18,9 @@ from edgevision.errors import GraphError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
 from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
-from edgevision.stages.compile import compile_graph, find_target, make_target
+from edgevision.stages.compile import compile_graph, find_target, informed_target, make_target
+from edgevision.stages.quantize import require_quantized
+from edgevision.stages.samples import representable_samples
 from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
@@ -177,15 +179,17 @@ def _finish(
     import onnx_ir
 
     precision = _precision(entry, options)
-    _require_quantized(source.graph.model, precision)
+    require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
     onnx_ir.save(source.graph.model, graph_path)
+    target = informed_target(target, source.info.preprocess)
+    samples = representable_samples(source.samples, target, source.graph.model, folder)
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    tolerance = source.int8.tolerance if source.int8 else TOLERANCES[precision]
-    verified = verify_artifact(artifact, target, source.samples, tolerance)
-    source.samples.write_first(folder / SAMPLE)
+    tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
+    verified = verify_artifact(artifact, target, samples, tolerance)
+    samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
         target={"name": entry.name, "precision": precision, "options": as_json(target)},
@@ -221,15 +225,6 @@ def _batches(options: ExportOptions) -> list[int]:
 def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:
     own: Precision = options.precision or entry.create().precision
     return own
-
-
-def _require_quantized(model: ir.Model, precision: Precision) -> None:
-    if precision == "int8" and not any(node.op_type == "DequantizeLinear" for node in model.graph.all_nodes()):
-        raise UsageError(
-            "--precision int8",
-            "the graph has no Q/DQ pairs: it is not quantized",
-            "give --data with images to calibrate on, or an ONNX file that is quantized",
-        )
 
 
 def _check_quantize(options: ExportOptions, precision: Precision) -> None:

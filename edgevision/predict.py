@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import runnable_target
+from edgevision.class_names import read_class_names
 from edgevision.errors import DataError
 from edgevision.images import read_input
 from edgevision.whole_file import whole_file
@@ -87,12 +88,7 @@ def _top(logits: NDArray[np.generic], labels: Path | None, count: int) -> tuple[
 def _read_labels(path: Path | None, classes: int) -> Sequence[str]:
     if path is None:
         return [f"class {i}" for i in range(classes)]
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path), f"the labels cannot be read ({error})", "give a text file, one label a line"
-        ) from error
+    names = read_class_names(path)
     if len(names) != classes:
         raise DataError(str(path), f"it has {len(names)} labels, the model {classes} classes", "give one label a class")
     return names

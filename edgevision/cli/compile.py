@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
+from edgevision.cli.coreml_options import (
+    AlsoSizes,
+    ClassNames,
+    CompressWeights,
+    DeploymentTarget,
+    ImageInput,
+    coreml_options,
+)
 from edgevision.cli.options import (
     BatchText,
     ComputeCapability,
-    DeploymentTarget,
     Flavor,
     Json,
     NoPlugins,
@@ -35,6 +42,10 @@ def compile_file(
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
     minimum_deployment_target: DeploymentTarget = None,
+    image_input: ImageInput = None,
+    labels: ClassNames = None,
+    compress_weights: CompressWeights = None,
+    also_sizes: AlsoSizes = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -58,11 +69,10 @@ def compile_file(
         input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
-        target_options=given(
-            flavor=flavor,
-            compute_capability=compute_capability,
-            minimum_deployment_target=minimum_deployment_target,
-        ),
+        target_options={
+            **given(flavor=flavor, compute_capability=compute_capability),
+            **coreml_options(minimum_deployment_target, image_input, labels, compress_weights, also_sizes),
+        },
         merge=False,
         out=out,
     )

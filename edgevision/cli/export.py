@@ -6,6 +6,14 @@ from typing import Annotated
 
 import typer
 
+from edgevision.cli.coreml_options import (
+    AlsoSizes,
+    ClassNames,
+    CompressWeights,
+    DeploymentTarget,
+    ImageInput,
+    coreml_options,
+)
 from edgevision.cli.options import (
     AdaRound,
     BatchText,
@@ -13,7 +21,6 @@ from edgevision.cli.options import (
     Calibrator,
     ComputeCapability,
     DataText,
-    DeploymentTarget,
     Equalize,
     Exclude,
     Flavor,
@@ -65,6 +72,10 @@ def export(
     flavor: Flavor = None,
     compute_capability: ComputeCapability = None,
     minimum_deployment_target: DeploymentTarget = None,
+    image_input: ImageInput = None,
+    labels: ClassNames = None,
+    compress_weights: CompressWeights = None,
+    also_sizes: AlsoSizes = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights and of the inputs of the proof")] = 0,
     out: Out = None,
     json: Json = False,
@@ -90,11 +101,10 @@ def export(
         input_size=None if input_size is None else parse_input_size(input_size),
         batch=Batch.parse(batch),
         plugins=not no_plugins,
-        target_options=given(
-            flavor=flavor,
-            compute_capability=compute_capability,
-            minimum_deployment_target=minimum_deployment_target,
-        ),
+        target_options={
+            **given(flavor=flavor, compute_capability=compute_capability),
+            **coreml_options(minimum_deployment_target, image_input, labels, compress_weights, also_sizes),
+        },
         seed=seed,
         out=out,
         quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop),

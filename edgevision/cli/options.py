@@ -22,7 +22,6 @@ __all__ = [
     "Calibrator",
     "ComputeCapability",
     "DataText",
-    "DeploymentTarget",
     "Equalize",
     "Exclude",
     "Flavor",
@@ -54,7 +53,7 @@ ModelArg = Annotated[
 ]
 BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder made by `edgevision export`")]
 WeightsFile = Annotated[
-    Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); random if absent")
+    Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); absent: its own, else random")
 ]
 WeightsKey = Annotated[str | None, typer.Option("--weights-key", help="Entry of the checkpoint that holds the weights")]
 ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Override a field of the card")]
@@ -66,9 +65,6 @@ NoPlugins = Annotated[bool, typer.Option("--no-plugins", help="Use op bodies alo
 Flavor = Annotated[str | None, typer.Option("--flavor", help="trt: rtx or enterprise; the installed one if absent")]
 ComputeCapability = Annotated[
     str | None, typer.Option("--compute-capability", metavar="8.6,8.9", help="trt: GPUs to build for")
-]
-DeploymentTarget = Annotated[
-    str | None, typer.Option("--minimum-deployment-target", metavar="iOS17", help="coreml: oldest system to run on")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there")]

@@ -15,6 +15,7 @@ from edgevision.calibration.examine import Examined
 from edgevision.calibration.source import Source
 from edgevision.hashing import model_sha256
 from edgevision.quantize.observe import observe
+from edgevision.quantize.progress import Progress
 
 __all__ = ["CalibrationSet", "calibrate"]
 
@@ -41,32 +42,27 @@ def calibrate(
     report: Callable[[str], None],
 ) -> dict[str, Range]:
     """The range of each tensor of `model` over the calibration set."""
-    key = stage_key(
-        "calibrate",
-        {
-            "graph": model_sha256(model),
-            "data": data.examined.sha256,
-            "tensors": sorted(tensors),
-            "method": data.method,
-            "symmetric": symmetric,
-        },
-    )
+    seen = {"graph": model_sha256(model), "data": data.examined.sha256, "tensors": sorted(tensors)}
+    key = stage_key("calibrate", {**seen, "method": data.method, "symmetric": symmetric})
     kept = cache.get(key)
     if kept is not None:
         ranges = _read(kept / FILE)
         if ranges is not None:
             return ranges
         cache.drop(key)
+    progress = Progress(cache=cache, key=stage_key("calibrating", seen))
     every = max(1, data.examined.images // 10)
     histograms = observe(
         model,
         tensors,
         data.source,
         data.limit,
-        lambda seen: report(f"calibrate {seen}/{data.examined.images}") if seen % every == 0 else None,
+        lambda images: report(f"calibrate {images}/{data.examined.images}") if images % every == 0 else None,
+        progress,
     )
     ranges = {name: calibrated(h, data.method, symmetric=symmetric) for name, h in histograms.items()}
     cache.put(key, lambda folder: _write(folder / FILE, ranges))
+    progress.forget()
     return ranges
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgevision.calibration.histogram import Histogram
 from edgevision.calibration.source import Source, batches
 from edgevision.errors import DataError, GraphError
+from edgevision.quantize.progress import Progress
 from edgevision.targets.onnxruntime import OnnxRuntime
 
 __all__ = ["batch_of", "exposing", "observe", "values_of"]
@@ -24,32 +25,37 @@ def observe(
     source: Source,
     limit: int | None = None,
     report: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Histogram]:
     """Histograms of `tensors` (names of values of `model`) over at most `limit` images.
 
-    `report` is told the number of images seen, batch by batch.
+    `report` is told the number of images seen, batch by batch. `progress` keeps what was seen so far, and has what an
+    earlier run that was killed had seen.
     """
-    histograms = {name: Histogram() for name in tensors}
-    seen = 0
-    for values in values_of(model, tensors, source, limit):
+    begun = None if progress is None else progress.last()
+    histograms, seen = begun or ({name: Histogram() for name in tensors}, 0)
+    for values in values_of(model, tensors, source, limit, skip=seen):
         for name, array in values.items():
             histograms[name].add(array)
         seen += batch_of(model)
         if report is not None:
             report(seen)
+        if progress is not None:
+            progress.keep(histograms, seen)
     return histograms
 
 
 def values_of(
-    model: ir.Model, tensors: Sequence[str], source: Source, limit: int | None = None
+    model: ir.Model, tensors: Sequence[str], source: Source, limit: int | None = None, skip: int = 0
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """What `tensors` of `model` (inputs among them) hold, one batch of images after the other.
+
+    The first `skip` images are read and not run.
 
     Raises:
         DataError: there are fewer images than the graph takes at a time.
     """
-    size = batch_of(model)
-    nothing = True
+    size, read = batch_of(model), 0
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
         path = Path(folder) / "observed.onnx"
         ir.save(exposing(model, tensors), path)
@@ -57,10 +63,12 @@ def values_of(
             names = [info.name for info in runner.outputs]
             given = {info.name for info in runner.inputs} & set(tensors)
             for images, _ in batches(source, size, limit):
+                read += len(images)
+                if read <= skip:
+                    continue
                 outputs = dict(zip(names, runner(images), strict=True))
                 yield {**{k: v for k, v in outputs.items() if k in tensors}, **dict.fromkeys(given, images)}
-                nothing = False
-    if nothing:
+    if read == 0:
         raise DataError(source.name, f"it has fewer images than the graph's batch of {size}", "export with --batch 1")
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.bundle import inside, open_bundle
+from edgevision.bundle import open_bundle
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import Image, batches
-from edgevision.check_bundle import runnable_target, target_of
+from edgevision.check_bundle import open_artifact, runnable_target, why_not_run
 from edgevision.errors import DataError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.baseline import Entry, from_hex, to_hex
@@ -97,13 +97,11 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     _check_bundles(paths, manifests)
     float_key = next((k for k, (_, m) in manifests.items() if m.target["precision"] != "int8"), None)
     with ExitStack() as stack:
-        runners = {
-            key: stack.enter_context(target_of(m, threads=1).load(inside(path, m.artifact["path"])))
-            for key, (path, m) in manifests.items()
-        }
+        runners = {key: stack.enter_context(_opened(path, m)) for key, (path, m) in manifests.items()}
+        emulated = [key for key, (_, m) in manifests.items() if why_not_run(m) is not None]
         first = next(iter(manifests.values()))[1]
         found, feed = _evaluated(runners, float_key or next(iter(runners)), first, options)
-        others = [key for key in runners if key != float_key] if float_key else []
+        others = [key for key in runners if key != float_key] if float_key and not emulated else []
         clock = time.thread_time if first.target["name"] == "ort" else time.perf_counter
         speeds = {k: race(runners[str(float_key)], runners[k], feed, clock=clock) for k in others}
     checks = [
@@ -117,14 +115,20 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     }
     if baseline is not None:
         checks += [_against_baseline(entry, baseline, options.max_drop) for entry in entries.values()]
-    unlabelled = "the data has no labels: the reference's own answers stand for them"
     return Regression(
-        checks=checks,
-        evaluation=found,
-        entries=entries,
-        speeds=speeds,
-        warnings=() if found.labelled else (unlabelled,),
+        checks=checks, evaluation=found, entries=entries, speeds=speeds, warnings=_warnings(found, emulated)
     )
+
+
+def _warnings(found: Evaluation, emulated: Sequence[str]) -> tuple[str, ...]:
+    unlabelled = "the data has no labels: the reference's own answers stand for them"
+    stood_in = f"not run on their own runtime but emulated, and not timed: {', '.join(emulated)}"
+    return (*(() if found.labelled else (unlabelled,)), *((stood_in,) if emulated else ()))
+
+
+def _opened(path: Path, manifest: Manifest) -> Runner:
+    """TargetError where the artifact can be neither run nor emulated."""
+    return open_artifact(path, manifest, threads=1) or runnable_target(manifest).load(path)
 
 
 def _evaluated(
@@ -172,7 +176,6 @@ def _check_bundles(paths: Sequence[Path], manifests: Mapping[str, tuple[Path, Ma
             "BUNDLE", f"the bundles are of different models ({', '.join(sorted(models))})", "give one model's"
         )
     for path, manifest in manifests.values():
-        runnable_target(manifest)
         if len(manifest.inputs) != 1 or len(manifest.inputs[0]["shape"]) != 4:
             raise DataError(str(path), "the model does not take images [N, C, H, W]", "regress takes image models")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edgevision.errors import TargetError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
@@ -16,7 +16,7 @@ from edgevision.targets.target import Artifact, Target, TargetEntry, targets
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["compile_graph", "find_target", "make_target"]
+__all__ = ["compile_graph", "find_target", "informed_target", "make_target"]
 
 
 def find_target(name: str) -> TargetEntry:
@@ -55,6 +55,14 @@ def make_target(entry: TargetEntry, options: Mapping[str, Any]) -> Target:
     if missing is not None:
         raise TargetError(f"--target {entry.name}", missing.reason, missing.mend)
     return target
+
+
+def informed_target(target: Target, preprocess: Mapping[str, Any] | None) -> Target:
+    """The target told how the model's images are made, where it has a use for that."""
+    if not hasattr(target, "preprocess"):
+        return target
+    informed: Any = target  # a frozen dataclass, as every target is
+    return cast("Target", dataclasses.replace(informed, preprocess=preprocess))
 
 
 def compile_graph(

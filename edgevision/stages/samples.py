@@ -14,7 +14,7 @@ from edgevision.errors import DataError, GraphError, ModelError
 from edgevision.proof import Difference, worst_difference, worst_of
 from edgevision.stages.users_code import raised_by_user
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Runner
+from edgevision.targets.target import Particular, Runner, Target
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,6 +26,7 @@ __all__ = [
     "Samples",
     "compare_runner",
     "read_samples",
+    "representable_samples",
     "run_graph",
     "run_samples",
     "samples_of_graph",
@@ -119,6 +120,16 @@ def _outputs(loaded: Loaded, example: Sequence[Any]) -> list[Array]:
 def samples_of_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path, reference: str) -> Samples:
     """What the graph as given computes for `feeds`, run in the simplest way."""
     return Samples(feeds=feeds, outputs=run_graph(model, feeds, folder), reference=reference)
+
+
+def representable_samples(samples: Samples, target: Target, model: ir.Model, folder: Path) -> Samples:
+    """Samples that the artifact can be given, with what the graph computes for them; as they are where it takes all."""
+    if not isinstance(target, Particular):
+        return samples
+    feeds = [target.representable(feed) for feed in samples.feeds]
+    if all(a is b for a, b in zip(feeds, samples.feeds, strict=True)):
+        return samples
+    return samples_of_graph(model, feeds, folder, "the portable graph in ONNX Runtime")
 
 
 def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path) -> list[list[Array]]:

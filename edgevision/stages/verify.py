@@ -15,7 +15,7 @@ from edgevision.proof import Difference, worst_of
 from edgevision.stages.samples import Samples, run_graph, run_samples, worst_by_output
 from edgevision.stages.timing import Stopwatch
 from edgevision.targets.reference import Reference
-from edgevision.targets.target import Artifact, Precision, Proof, Target
+from edgevision.targets.target import Artifact, Emulating, Precision, Proof, Target
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -65,7 +65,7 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
         parity = _parity("verified", samples, _count(samples), worst_of(errors), allowed)
     else:
         notes.append("the artifact's runtime cannot run on this machine")
-        proofs += _graph_proof(artifact, samples, allowed)
+        proofs += _proofs_elsewhere(artifact, target, samples, allowed)
         parity = _parity("built, not run", samples, 0, None, allowed)
     record = watch.record(inputs=[], outputs=[], error=worst_of(errors) if artifact.runnable else None, notes=notes)
     return Verified(parity=parity, record=record, proofs=tuple(proofs), warnings=tuple(warnings))
@@ -103,14 +103,18 @@ def _costly(samples: Samples, rounding: Sequence[Difference], usual: float) -> s
     )
 
 
-def _graph_proof(artifact: Artifact, samples: Samples, allowed: Sequence[float]) -> list[Proof]:
-    """What is left to prove without the runtime: the very graph its parser was given, in ONNX Runtime."""
-    if artifact.graph is None:
+def _proofs_elsewhere(artifact: Artifact, target: Target, samples: Samples, allowed: Sequence[float]) -> list[Proof]:
+    """What is left to prove without the runtime: the artifact emulated, or the graph its parser was given."""
+    if isinstance(target, Emulating):
+        what, opened = f"{artifact.path.name}, emulated", target.emulate(artifact.path)
+    elif artifact.graph is not None:
+        what, opened = f"{artifact.graph.name} in ONNX Runtime", Reference().load(artifact.graph)
+    else:
         return []
-    with Reference().load(artifact.graph) as runner:
+    with opened as runner:
         errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-    require(errors, allowed, f"{artifact.graph.name}, in ONNX Runtime,", samples.reference)
-    return [_proof(f"{artifact.graph.name} in ONNX Runtime", samples, worst_of(errors))]
+    require(errors, allowed, f"{what},", samples.reference)
+    return [_proof(what, samples, worst_of(errors))]
 
 
 def _proof(what: str, samples: Samples, error: Difference) -> Proof:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "Emulating",
     "OnProgress",
+    "Particular",
     "Precision",
     "Proof",
     "Runner",
+    "SelfProfiling",
     "Target",
     "TargetEntry",
     "TensorInfo",
@@ -84,6 +87,8 @@ class Artifact:
         library: our kernel library for ONNX Runtime, where the bundle carries a copy.
         twin: of an artifact in half precision, the float32 graph that only rounds what the artifact stores in half: its
             distance from the model measures what the artifact may differ by.
+        tolerance: how far the artifact may be from the graph where the build is inexact on purpose; None for the
+            precision's own tolerance.
     """
 
     path: Path
@@ -95,6 +100,7 @@ class Artifact:
     graph: Path | None = None
     library: Path | None = None
     twin: ir.Model | None = None
+    tolerance: float | None = None
 
 
 class Runner(Protocol):
@@ -131,6 +137,33 @@ class Target(Protocol):
 
     def load(self, path: Path) -> Runner:
         """Open the built artifact at `path`; TargetError when this machine cannot."""
+        ...
+
+
+@runtime_checkable
+class Emulating(Protocol):
+    """A target whose artifacts can be computed where its runtime is not: what they say, not how fast they are."""
+
+    def emulate(self, path: Path) -> Runner:
+        """The saved artifact at `path`, its own bytes, behind the interface of the runtime."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A target whose artifact may take only some of the graph's inputs, e.g. pixels."""
+
+    def representable(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The nearest inputs that the artifact can be given; `feeds` itself where it takes all."""
+        ...
+
+
+@runtime_checkable
+class SelfProfiling(Protocol):
+    """A target whose runtime tells more of an artifact than the time of a call."""
+
+    def profile(self, path: Path, feeds: Mapping[str, Array], runs: int) -> Mapping[str, Any]:
+        """Keys of a profile's document, e.g. `placement`."""
         ...
 
 

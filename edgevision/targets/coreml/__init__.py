@@ -17,6 +17,6 @@ TARGET = TargetEntry(
     create=CoreML,
     package="coremltools",
     extra="coreml",
-    precisions=("fp16", "fp32"),
+    precisions=("fp16", "fp32", "int8"),
     usage=usage,
 )

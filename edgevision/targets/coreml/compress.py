@@ -12,7 +12,7 @@ from edgevision.errors import UsageError
 from edgevision.targets.coreml.deployment import DEPLOYMENTS
 from edgevision.targets.coreml.quiet import quiet
 
-__all__ = ["FORMS", "compress"]
+__all__ = ["FORMS", "check_form", "compress"]
 
 #: Form -> the first iOS release that reads it.
 FORMS = {"int8": 16, "int4": 18, "palette8": 16, "palette6": 16, "palette4": 16}
@@ -21,22 +21,26 @@ _THRESHOLD = 2048
 _BLOCK = 32
 
 
-def compress(model: Any, form: str, deployment: str) -> Any:
-    """`model` with its constant weights in `form` (one of `FORMS`); as it is where `form` is empty.
-
-    Raises:
-        UsageError: no such form, or one that the deployment target cannot read.
-    """
+def check_form(form: str, deployment: str) -> None:
+    """UsageError where there is no such form, or the deployment target cannot read it; empty stands for none."""
     if not form:
-        return model
+        return
     if form not in FORMS:
-        raise UsageError(f"weights {form}", "there is no such weight compression", f"one of: {', '.join(FORMS)}")
+        raise UsageError(
+            f"--compress-weights {form}", "there is no such weight compression", f"one of: {', '.join(FORMS)}"
+        )
     if FORMS[form] > DEPLOYMENTS[deployment]:
         raise UsageError(
-            f"weights {form}",
+            f"--compress-weights {form}",
             f"{deployment} cannot read it",
             f"use --minimum-deployment-target iOS{FORMS[form]} or later",
         )
+
+
+def compress(model: Any, form: str) -> Any:
+    """`model` with its constant weights in `form` (one of `FORMS`); as it is where `form` is empty."""
+    if not form:
+        return model
     with quiet():
         import coremltools.optimize.coreml as cto
 

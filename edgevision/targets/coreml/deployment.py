@@ -6,10 +6,20 @@ from typing import Any
 
 from edgevision.errors import UsageError
 
-__all__ = ["DEPLOYMENTS", "deployment", "opset_name"]
+__all__ = ["DEPLOYMENTS", "check_deployment", "deployment", "opset_name"]
 
 #: As typed, to the iOS release whose operations it has. ML programs begin with iOS 15.
 DEPLOYMENTS = {f"iOS{n}": n for n in range(15, 19)} | {f"macOS{n}": n + 3 for n in range(12, 16)}
+
+
+def check_deployment(name: str) -> None:
+    """UsageError where there is no deployment target of that name."""
+    if name not in DEPLOYMENTS:
+        raise UsageError(
+            f"--minimum-deployment-target {name}",
+            "there is no such deployment target",
+            f"one of: {', '.join(DEPLOYMENTS)}",
+        )
 
 
 def deployment(name: str) -> Any:
@@ -18,12 +28,7 @@ def deployment(name: str) -> Any:
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in DEPLOYMENTS:
-        raise UsageError(
-            f"--minimum-deployment-target {name}",
-            "there is no such deployment target",
-            f"one of: {', '.join(DEPLOYMENTS)}",
-        )
+    check_deployment(name)
     import coremltools as ct
 
     return ct.target[f"iOS{DEPLOYMENTS[name]}"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgevision.errors import UsageError
 
-__all__ = ["Image", "normalize", "normalized"]
+__all__ = ["Image", "normalize", "normalized", "pixels_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +49,9 @@ def normalized(image: Image, pixels: Any) -> Any:
     """The same in numpy, for proofs: float32 in, float32 out."""
     mean, std = (np.asarray(values, np.float64).reshape(1, 3, 1, 1) for values in (image.mean, image.std))
     return ((np.asarray(pixels, np.float64) / 255 - mean) / std).astype(np.float32)
+
+
+def pixels_of(image: Image, values: Any) -> Any:
+    """The pixels, float32 of whole numbers 0 to 255, that `normalized` makes into `values`, or the nearest there are."""
+    mean, std = (np.asarray(entry, np.float64).reshape(1, 3, 1, 1) for entry in (image.mean, image.std))
+    return np.rint((np.asarray(values, np.float64) * std + mean) * 255).clip(0, 255).astype(np.float32)

@@ -15,7 +15,7 @@ from edgevision.targets.coreml.deployment import deployment
 from edgevision.targets.coreml.image import Image, normalize
 from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.coreml.precision import computes_in_fp16
-from edgevision.targets.coreml.quiet import quiet
+from edgevision.targets.coreml.quiet import quiet, with_little_to_collect
 from edgevision.targets.coreml.static_shape import static_dims
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
         GraphError: an operator, attribute, shape or type that an ML program cannot express exactly.
         UsageError: an option that does not fit the graph.
     """
-    with quiet():
+    with quiet(), with_little_to_collect():
         import coremltools as ct
 
         from edgevision.targets.coreml.lowering.graph import Lowerer

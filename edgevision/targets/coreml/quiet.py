@@ -1,13 +1,18 @@
-"""Keeps stderr clean: coremltools draws progress bars and warns about versions, and neither helps a user of ours."""
+"""What coremltools does to the process around it, kept away from it.
+
+It draws progress bars and warns about versions, and neither helps a user of ours. And it ends every conversion with a
+full garbage collection, which walks all that torch and others hold in memory: longer than most conversions take.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 from collections.abc import Iterator
 
-__all__ = ["quiet"]
+__all__ = ["quiet", "with_little_to_collect"]
 
 
 @contextlib.contextmanager
@@ -21,3 +26,13 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def with_little_to_collect() -> Iterator[None]:
+    """Inside, garbage collections see only what is made inside."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

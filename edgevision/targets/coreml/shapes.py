@@ -33,7 +33,7 @@ def resized(model: ir.Model, size: tuple[int, int]) -> ir.Model:
     first = copy.graph.inputs[0]
     dims = [] if first.shape is None else list(first.shape.dims)
     if len(dims) != 4:
-        raise UsageError("input_sizes", f"the first input has {len(dims)} dims, not four", "leave the sizes out")
+        raise UsageError("--also-sizes", f"the first input has {len(dims)} dims, not four", "leave the sizes out")
     first.shape = onnx_ir.Shape([*dims[:2], *size])
     for node in copy.graph:
         for value in node.outputs:

@@ -1,15 +1,16 @@
 """The Core ML target: options, `build`, `load`.
 
 On Linux a package is built and its saved program is run by the reference evaluator; the status stays `built, not run`.
-On a Mac, Core ML itself runs it (wired, not run here).
+On a Mac, Core ML itself runs it (wired, checked with a stand-in, not run here).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgevision.errors import TargetError, UsageError
 from edgevision.targets.coreml.this_machine import has_core_ml
@@ -17,6 +18,9 @@ from edgevision.targets.target import Artifact, OnProgress, Precision, Runner, W
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from edgevision.targets.coreml.image import Image
+    from edgevision.targets.target import Array
 
 __all__ = ["PACKAGE", "CoreML"]
 
@@ -29,25 +33,48 @@ class CoreML:
     """Core ML.
 
     Attributes:
-        precision: `fp16` keeps the operations that overflow in fp32; `fp32` keeps all.
+        precision: `fp16` keeps the operations that overflow in fp32; `fp32` keeps all; `int8` is the graph's own
+            Q/DQ pairs, and fp16 between them.
         minimum_deployment_target: iOS15 to iOS18 or macOS12 to macOS15.
-        image: takes the first input as an image of pixels 0 to 255; `mean` and `std` are baked into the program.
-        mean, std: of pixels scaled to 0..1, a value a channel.
+        image_input: takes the first input as an image of pixels 0 to 255, the normalization inside the program.
+        mean, std: of pixels scaled to 0..1, a value a channel; empty for what `preprocess` says.
+        preprocess: how the model's images are made, from its card.
         labels: class names, one a score of the first output; makes the package a classifier.
-        weights: compression of constant weights alone (activations stay float); empty for none.
-        input_sizes: further (height, width) of the first input, as enumerated shapes.
+        compress_weights: compression of constant weights alone (activations stay float); empty for none.
+        also_sizes: further (height, width) of the first input, as enumerated shapes.
         prove: run the saved package in the evaluator and record the proof.
     """
 
     precision: Precision = "fp16"
     minimum_deployment_target: str = "iOS17"
-    image: bool = False
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    image_input: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    preprocess: Mapping[str, Any] | None = None
     labels: tuple[str, ...] = ()
-    weights: WeightForm = ""
-    input_sizes: tuple[tuple[int, int], ...] = ()
+    compress_weights: WeightForm = ""
+    also_sizes: tuple[tuple[int, int], ...] = ()
     prove: bool = True
+
+    def __post_init__(self) -> None:
+        """UsageError for options that there are not, or that contradict each other: before anything is captured."""
+        from edgevision.targets.coreml.compress import check_form
+        from edgevision.targets.coreml.deployment import check_deployment
+
+        check_deployment(self.minimum_deployment_target)
+        check_form(self.compress_weights, self.minimum_deployment_target)
+        if self.mean:
+            self.normalization()
+        if self.also_sizes and self.image_input:
+            raise UsageError("--also-sizes", "an image input has one size here", "leave out the image or the sizes")
+        if self.precision == "bf16":
+            raise UsageError("--precision bf16", "Core ML has no bfloat16", "use fp16 or fp32")
+        if self.precision == "int8" and self.compress_weights:
+            raise UsageError(
+                f"--compress-weights {self.compress_weights}",
+                "--precision int8 has small weights already",
+                "use one of the two",
+            )
 
     def why_not(self) -> WhyNot | None:
         """Whether coremltools is there; looked for, not imported."""
@@ -88,9 +115,52 @@ class CoreML:
 
         return MacRunner(path)
 
-    def check(self) -> None:
-        """UsageError for options that contradict each other."""
-        if self.input_sizes and self.image:
-            raise UsageError("input_sizes", "an image input has one size here", "leave out the image or the sizes")
-        if self.precision not in ("fp16", "fp32"):
-            raise UsageError(f"--precision {self.precision}", "Core ML computes in fp16 or fp32", "use one of them")
+    def emulate(self, path: Path) -> Runner:
+        """The saved program in the reference evaluator."""
+        from edgevision.targets.coreml.emulated import EmulatedRunner
+
+        return EmulatedRunner(path)
+
+    def representable(self, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """With the first input moved to what pixels can become, where the package takes an image."""
+        image = self.normalization()
+        if image is None:
+            return feeds
+        from edgevision.targets.coreml.image import normalized, pixels_of
+
+        first = next(iter(feeds))
+        return {**feeds, first: normalized(image, pixels_of(image, feeds[first]))}
+
+    def profile(self, path: Path, feeds: Mapping[str, Array], runs: int) -> Mapping[str, Any]:
+        """On a Mac: times for every choice of compute units, and where the compute plan puts each operation."""
+        from edgevision.latency import summarize
+        from edgevision.manifest import as_json
+        from edgevision.targets.coreml.evaluator.program import open_package
+        from edgevision.targets.coreml.features import Features
+        from edgevision.targets.coreml.mac import as_core_ml_takes
+        from edgevision.targets.coreml.mac_profile import measure, placement
+
+        features = as_core_ml_takes(Features.of(open_package(path)), feeds)
+        return {
+            "placement": dict(placement(path)),
+            "compute_units": [
+                {"name": m.compute_units, "load_ms": m.load_ms, "latency_ms": as_json(summarize(m.samples_ms))}
+                for m in measure(path, features, runs=runs)
+            ],
+        }
+
+    def normalization(self) -> Image | None:
+        """The image input as it was asked for; UsageError where nothing says how images are normalized."""
+        if not self.image_input:
+            return None
+        from edgevision.targets.coreml.image import Image
+
+        card = self.preprocess or {}
+        mean, std = (tuple(own or card.get(key, ())) for own, key in ((self.mean, "mean"), (self.std, "std")))
+        if not mean or not std:
+            raise UsageError(
+                "--image-input card",
+                "the model has no card that states mean and std",
+                "give them: --image-input MEAN/STD",
+            )
+        return Image(mean=mean, std=std)

@@ -96,7 +96,7 @@ def test_image_input_has_the_normalization_inside(color: str, tmp_path: Path) ->
 
 
 def test_build_proves_an_image_package(tmp_path: Path) -> None:
-    (proof,) = built(NET, tmp_path, image=True).proofs
+    (proof,) = built(NET, tmp_path, image_input=True, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3)).proofs
     assert proof.max_abs_over_std < 1e-2
 
 
@@ -136,7 +136,7 @@ SIZES: Sequence[tuple[int, int]] = ((24, 20), (32, 32))
 
 
 def test_enumerated_sizes_are_one_program(tmp_path: Path) -> None:
-    artifact = built(NET, tmp_path, precision="fp32", input_sizes=SIZES)
+    artifact = built(NET, tmp_path, precision="fp32", also_sizes=SIZES)
     evaluator = Evaluator(artifact.path)
     array = evaluator.program.specification.description.input[0].type.multiArrayType
     assert [list(shape.shape) for shape in array.enumeratedShapes.shapes] == [
@@ -162,7 +162,7 @@ def test_sizes_that_change_a_constant_are_refused(tmp_path: Path) -> None:
         {"w": normal(3, 10)},
     )
     with pytest.raises(GraphError, match="constant") as caught:
-        built(case, tmp_path, input_sizes=SIZES)
+        built(case, tmp_path, also_sizes=SIZES)
     assert "one package a size" in caught.value.mend
 
 
@@ -179,7 +179,7 @@ def test_small_weights(weights: str, kind: str, deployment: str, bound: float, t
         "g (float[1,64,8,8] x) => (float[1,64,8,8] y) { a = Conv(x, w)  r = Relu(a)  y = Conv(r, w2) }",
         {"w": normal(64, 64, 1, 1, scale=0.1), "w2": normal(64, 64, 1, 1, scale=0.1, seed=1)},
     )
-    artifact = built(case, tmp_path, weights=weights, minimum_deployment_target=deployment)
+    artifact = built(case, tmp_path, compress_weights=weights, minimum_deployment_target=deployment)
     assert kind in Evaluator(artifact.path).kinds
     (proof,) = artifact.proofs
     assert 1e-3 < proof.max_abs_over_std < bound

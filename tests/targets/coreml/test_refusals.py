@@ -85,7 +85,7 @@ def test_unknown_deployment_target() -> None:
 def test_weights_form_newer_than_the_deployment_target(tmp_path: Path) -> None:
     case = Case("g (float[1,64] x) => (float[1,64] y) { y = MatMul(x, w) }", {"w": normal(64, 64)})
     with pytest.raises(UsageError, match="iOS18"):
-        CoreML(weights="int4").build(case.model(), tmp_path)
+        CoreML(compress_weights="int4").build(case.model(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

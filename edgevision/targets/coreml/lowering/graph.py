@@ -44,6 +44,18 @@ _CHANGED = {
 }
 
 
+class _Program(Program):  # type: ignore[misc]
+    """A program that coremltools' passes check once per cleaning, not after each of a hundred passes.
+
+    That check walks every edge of the program and took half of a conversion. What it would find is found in the saved
+    bytes: `check_specification` follows every name to its definition, the evaluator every declared type.
+    """
+
+    def validate(self, check_essential_scope: bool | None = False) -> None:
+        if check_essential_scope:  # asked for after dead code is gone
+            super().validate(check_essential_scope=True)
+
+
 class Lowerer:
     """Lowers one model; `program` is the result."""
 
@@ -64,7 +76,7 @@ class Lowerer:
         if len(set(names)) < len(names):
             raise GraphError("the graph", f"input and output names are not unique for Core ML: {names}", "rename them")
         placeholders = {mil_name(v.name or ""): self._placeholder(v) for v in graph.inputs}
-        result = Program()
+        result = _Program()
         with Function(placeholders, opset_version=opset_version) as function:
             for value in graph.inputs:
                 held = function.inputs[mil_name(value.name or "")]
