@@ -91,8 +91,8 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("p90 / p99", f"{latency['p90']:.2f} / {latency['p99']:.2f} ms"),
         ("coefficient of variation", f"{latency['cv']:.1%}"),
         ("end to end", _end_to_end(document["end_to_end_ms"])),
-        ("cold start", f"{document['cold_start_ms']:.0f} ms"),
-        ("peak memory", f"{document['peak_memory_mib']:.0f} MiB"),
+        ("cold start", _number(document["cold_start_ms"], "ms")),
+        ("peak memory", _number(document["peak_memory_mib"], "MiB")),
         ("threads", document["threads"] or "as the runtime chooses"),
         ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
@@ -130,6 +130,10 @@ def _show_efficiency(found: dict[str, Any]) -> None:
 def _sequence(found: dict[str, Any], what: str) -> str:
     under, count = found["under_water"], len(found["kernels"])
     return f"{under} of {count} {what} under water, attainable {found['attainable_ms']:.2f} ms"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.0f} {unit}"
 
 
 def _placement(document: dict[str, int] | None) -> str:

@@ -27,6 +27,7 @@ from edgevision.stages.verify import TOLERANCES
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgevision.calibration.arrays import Make
     from edgevision.calibration.source import Source
     from edgevision.quantize.quantize import Outcome, Wanted
     from edgevision.quantize.search import Point
@@ -40,7 +41,7 @@ class QuantizeOptions:
     """How to quantize.
 
     Attributes:
-        data: the calibration set, as `--data` names it.
+        data: the calibration set, as `--data` names it, or a function that yields images whenever it is called.
         scheme: name of the scheme; None takes the target's for this machine.
         calibrator: how ranges are taken.
         images: how many images are used at most.
@@ -50,7 +51,7 @@ class QuantizeOptions:
         explain: search, to say for every operator what it costs and gains.
     """
 
-    data: str
+    data: str | Make
     scheme: str | None = None
     calibrator: Method = "percentile"
     images: int = 200
@@ -165,7 +166,7 @@ def _wanted(
             exam=lambda reference: PictureExam(
                 reference=reference, pairs=lambda: pairs(truth, factor, preprocess, limit), scale=factor
             ),
-            name=f"{options.data} at {factor}x",
+            name=f"{source.name} at {factor}x",
         )
     if len(answer) != 2:
         raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
