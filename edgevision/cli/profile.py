@@ -19,7 +19,9 @@ __all__ = ["register"]
 
 def profile(
     bundle: BundleArg,
-    device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
+    device: Annotated[
+        str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…, iphone")
+    ] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     seconds: Annotated[float, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")] = 0.0,
@@ -57,12 +59,15 @@ def _measure(
     bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
 ) -> dict[str, Any]:
     """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.iphone import IPHONE, profile_iphone
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
     from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
 
     if device == "local":
         return profile_local(bundle, options, report=report, watch=watch)
+    if device == IPHONE:
+        return profile_iphone(bundle, options, report=report)
     named = find_device(device)
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
@@ -92,11 +97,12 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("coefficient of variation", f"{latency['cv']:.1%}"),
         ("end to end", _end_to_end(document["end_to_end_ms"])),
         ("cold start", f"{document['cold_start_ms']:.0f} ms"),
-        ("peak memory", f"{document['peak_memory_mib']:.0f} MiB"),
+        ("peak memory", _told(document["peak_memory_mib"], "{:.0f} MiB")),
         ("threads", document["threads"] or "as the runtime chooses"),
         ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
-        ("parity here", f"{document['parity']['max_abs_over_std']:.1e} of std"),
+        ("parity here", _told((document["parity"] or {}).get("max_abs_over_std"), "{:.1e} of std")),
+        *((f"on {unit['name']}", _unit(unit)) for unit in document.get("compute_units", ())),
     ]
     print_facts(f"{bundle} on {document['device']['cpu']}", rows)
     if document["per_op"]:
@@ -105,6 +111,14 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
             ["ms", "share", "count", "op"],
             [(f"{r['ms']:.3f}", f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
         )
+
+
+def _told(value: float | None, form: str) -> str:
+    return "not taken" if value is None else form.format(value)
+
+
+def _unit(unit: dict[str, Any]) -> str:
+    return f"{unit['latency_ms']['p50']:.2f} ms p50, loaded in {unit['load_ms']:.0f} ms"
 
 
 def _placement(document: dict[str, int] | None) -> str:
