@@ -4,6 +4,7 @@
 #   make bench   speed against named peers                make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
 #   make train-digits   the miniatures, cross-validated    make digits-int8   what INT8 costs them
+#   make shiftadd-digits   powers of two with and without recovery, cross-validated
 #   make zoo-table  measure the zoo for the README's table, as far as it is not measured yet
 #   make runner  kernels and the latency runner for aarch64 Linux, built on any machine
 #   make device-test   against an emulated aarch64 Linux over ssh and Android's adbd (250 MB under build/)
@@ -18,7 +19,7 @@ CROSS := build/aarch64-linux
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo zoo-table gpu-test device-test check types bench train-digits digits-int8 plugins runner wheel clean
+.PHONY: demo test test-zoo zoo-table gpu-test device-test check types bench train-digits digits-int8 shiftadd-digits plugins runner wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -39,7 +40,7 @@ zoo-table: $(VENV)/.test
 	$(BIN)/python tests/zoo/measure_zoo.py --latency
 
 gpu-test: $(VENV)/.test
-	$(BIN)/python -m pytest -m gpu -rs
+	sh tests/gpu/run.sh
 
 # What it prepares stays under build/devices, and `make test` runs these tests too as long as it is there.
 device-test: $(VENV)/.test runner
@@ -62,6 +63,9 @@ bench: $(VENV)/.bench
 
 train-digits: $(VENV)/.core
 	$(BIN)/python -m edgevision.train
+
+shiftadd-digits: $(VENV)/.core
+	$(BIN)/python -m edgevision.shiftadd.recover
 
 digits-int8: $(VENV)/.test
 	$(BIN)/python tests/bench/digits_int8.py

@@ -19,9 +19,11 @@ from edgevision.calibration.source import Sample
 from edgevision.errors import DataError
 from edgevision.images import preprocess
 
-__all__ = ["Arrays", "Items", "read_arrays"]
+__all__ = ["Arrays", "Items", "Make", "read_arrays"]
 
 Array = NDArray[Any]
+#: Called for every reading of the set; what it returns is iterated over once.
+Make = Callable[[], Iterable[Array | tuple[Array, int]]]
 
 
 class Arrays:
@@ -62,7 +64,7 @@ class Items:
 
     def __init__(
         self,
-        make: Callable[[], Iterable[Array | tuple[Array, int]]],
+        make: Make,
         shape: tuple[int, int, int],
         how: Mapping[str, Any] | None = None,
         name: str = "Python iterable",

@@ -1,4 +1,4 @@
-"""What `--data` names: a folder of images, an NPY or NPZ file, or `digits`."""
+"""What `--data` names: a folder of images, an NPY or NPZ file, or `digits`; from Python also whatever yields images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgevision.calibration.arrays import read_arrays
+from edgevision.calibration.arrays import Items, Make, read_arrays
 from edgevision.calibration.digits import Digits
 from edgevision.calibration.folder import Folder
 from edgevision.calibration.source import Source
@@ -15,17 +15,19 @@ from edgevision.errors import DataError
 __all__ = ["open_data"]
 
 
-def open_data(text: str, shape: tuple[int, int, int], how: Mapping[str, Any] | None) -> Source:
+def open_data(text: str | Make, shape: tuple[int, int, int], how: Mapping[str, Any] | None) -> Source:
     """The data set called `text`, for a network that takes [C, H, W] = `shape`.
 
     Args:
-        text: `digits`, or a path.
+        text: `digits`, a path, or a function that yields images (or pairs of an image and its label) whenever it is called.
         shape: of one network input.
         how: the card's preprocessing; None for a model that has no card.
 
     Raises:
         DataError: there is no such data, or pictures for a model that does not say how to preprocess them.
     """
+    if not isinstance(text, str):
+        return Items(text, shape, how)
     path = Path(text)
     if text != "digits" and path.suffix.lower() in (".npy", ".npz"):
         if not path.is_file():

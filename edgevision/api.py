@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgevision.stages.quantize import QuantizeOptions
     from edgevision.targets.target import Runner, TensorInfo
 
 __all__ = ["LoadedBundle", "create_model", "export", "load"]
@@ -36,6 +37,7 @@ def export(
     batch: int | tuple[int, int, int] = 1,
     plugins: bool = True,
     target_options: Mapping[str, Any] | None = None,
+    quantize: QuantizeOptions | None = None,
     seed: int = 0,
 ) -> Path:
     """Export a model into a verified bundle and return the bundle's folder.
@@ -44,7 +46,7 @@ def export(
         model: zoo name or alias, `timm:NAME`, `package.module:factory`, or a path ending in `.onnx`.
         target: ort, trt, coreml or onnx.
         out: folder to write; named after model, target and precision in the current folder when None.
-        weights: checkpoint; seeded random weights when None.
+        weights: checkpoint; None takes the weights that come with the model, else seeded random ones.
         weights_key: entry of the checkpoint that holds the weights.
         model_args: overrides of the card's fields.
         precision: fp32, fp16, bf16 or int8; None takes the target's own (fp32, for Core ML fp16).
@@ -52,6 +54,7 @@ def export(
         input_size: height and width in pixels.
         batch: fixed size, or (least, best, most) of a dynamic one.
         plugins: use our kernels where the target takes them.
+        quantize: with precision "int8": the calibration set and how to quantize.
         seed: of random weights and of the inputs of the proof.
 
     Raises:
@@ -69,6 +72,7 @@ def export(
         plugins=plugins,
         target_options=dict(target_options or {}),
         out=None if out is None else Path(out),
+        quantize=quantize,
         seed=seed,
     )
     return export_bundle(options).path

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import UsageError
-from edgevision.manifest import Record, as_json
-from edgevision.spec import Batch, OnnxFile, ZooModel, parse_model
+from edgevision.manifest import ModelInfo, Record, as_json
+from edgevision.spec import Batch, ModelSpec, OnnxFile, ZooModel, parse_model
 from edgevision.stages.timing import Report, unreported
 from edgevision.whole_file import whole_file
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from edgevision.reparam.int8_risk import RiskyWeight
     from edgevision.stages.graph import DeployGraph
+    from edgevision.stages.samples import Samples
 
-__all__ = ["MergeOptions", "Merged", "merge_model"]
+__all__ = ["MergeOptions", "Merged", "MergedGraph", "merge_model", "merged_graph"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,25 +73,35 @@ def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged
         raise UsageError(
             f"--out {options.out}", "deploy-form keys are known for models of the zoo only", "use .onnx for this model"
         )
-    name, graph, records, warnings = _merged_graph(spec, options, report)
+    found = merged_graph(spec, options, report)
     if options.out:
         report("write")
-        _write(options.out, spec, options, graph.model)
+        _write(options.out, spec, options, found.graph.model)
     from edgevision.reparam.int8_risk import risky_weights
 
     return Merged(
-        name=name,
-        records=(*records, *graph.records),
-        reparam=graph.reparam,
-        int8_risk=risky_weights(graph.model),
-        warnings=warnings,
+        name=found.info.variant,
+        records=(*found.records, *found.graph.records),
+        reparam=found.graph.reparam,
+        int8_risk=risky_weights(found.graph.model),
+        warnings=found.warnings,
         out=options.out,
     )
 
 
-def _merged_graph(
-    spec: Any, options: MergeOptions, report: Report
-) -> tuple[str, DeployGraph, Sequence[Record], Sequence[str]]:
+@dataclass(frozen=True, kw_only=True)
+class MergedGraph:
+    """A deploy graph with what it came from and the inputs it was proven on."""
+
+    info: ModelInfo
+    graph: DeployGraph
+    samples: Samples
+    records: Sequence[Record]
+    warnings: Sequence[str]
+
+
+def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report) -> MergedGraph:
+    """Load, capture and merge; `out` is not looked at."""
     from edgevision.cache import default_cache
     from edgevision.stages.capture import CaptureOptions
     from edgevision.stages.graph import deploy_graph
@@ -102,7 +113,7 @@ def _merged_graph(
     if isinstance(spec, OnnxFile):
         report("read")
         read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed, report=report)
-        return read.info.variant, read.graph, (), read.warnings
+        return MergedGraph(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     report("load")
     settings = LoadOptions(
         weights=options.weights,
@@ -115,7 +126,7 @@ def _merged_graph(
     report("samples")
     samples = samples_of_module(loaded, batches, options.seed)
     graph = deploy_graph(loaded, CaptureOptions(), samples, default_cache(), report)
-    return loaded.info.variant, graph, (record,), loaded.warnings
+    return MergedGraph(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
 
 def _write(out: Path, spec: Any, options: MergeOptions, model: ir.Model) -> None:

@@ -2,8 +2,9 @@
 
     y = log(exp(expert_i(x)) + 2.2e-16),    i = argmax(gate(x))
 
-The logarithm is upstream's way of adding up experts; with one expert chosen it only keeps y above -36. All experts run
-on all tokens and a Where picks: shapes stay fixed, and on every runtime at hand that is faster than gathering tokens.
+The logarithm is upstream's way of adding up experts; with one expert chosen it only keeps y above -36. Both experts run
+on all tokens and a Where picks, so that shapes stay fixed. `set_dispatch` sends each token to its expert alone: half the
+work, with shapes that depend on the image, for runtimes that take those (PyTorch and ONNX Runtime do).
 
 In training, noise on the logits makes the load differentiable, and `balance` holds the latency-aware loss
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from edgevision.errors import ModelError
 
-__all__ = ["LEAST", "Mixture", "Router", "combined", "set_latencies"]
+__all__ = ["LEAST", "Mixture", "Router", "combined", "set_dispatch", "set_latencies"]
 
 #: Upstream adds the least step of float64 to exp(y).
 LEAST: Final = math.log(2.0**-52)
@@ -81,21 +82,43 @@ def _variation(x: Tensor) -> Tensor:
 
 
 class Mixture(nn.Module):
-    """[..., K] -> [..., N]: `experts[0]` multiplies, `experts[1]` shifts."""
+    """[..., K] -> [..., N]: `experts[0]` multiplies, `experts[1]` shifts.
+
+    Attributes:
+        dispatch: compute each token by its own expert only.
+    """
 
     def __init__(self, features: int, multiply: nn.Module, shift: nn.Module) -> None:
         super().__init__()
+        self.dispatch = False
         self.gate = Router(features)
         self.experts = nn.ModuleList([multiply, shift])
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.gate(x)
         chosen = logits[..., 1:] > logits[..., :1]
-        y = torch.where(chosen, self.experts[1](x), self.experts[0](x))
+        if self.dispatch:
+            y = self._dispatched(x, chosen)
+        else:
+            y = torch.where(chosen, self.experts[1](x), self.experts[0](x))
         if self.training:  # lets the task's loss reach the router; the factor is 1
             share = logits.softmax(-1).amax(-1, keepdim=True)
             y = y * (share / share.detach())
         return combined(y)
+
+    def _dispatched(self, x: Tensor, chosen: Tensor) -> Tensor:
+        tokens, shift = x.flatten(0, -2), chosen.flatten()
+        places = [mask.nonzero().squeeze(1) for mask in (~shift, shift)]
+        parts = [expert(tokens.index_select(0, at)) for expert, at in zip(self.experts, places, strict=True)]
+        back = torch.cat(places).argsort()
+        return torch.cat(parts).index_select(0, back).reshape(*x.shape[:-1], parts[0].shape[-1])
+
+
+def set_dispatch(model: nn.Module, dispatch: bool) -> None:
+    """Let every mixture of `model` send tokens to their experts, or compute both and pick."""
+    for module in model.modules():
+        if isinstance(module, Mixture):
+            module.dispatch = dispatch
 
 
 def set_latencies(model: nn.Module, multiply: float, shift: float) -> None:

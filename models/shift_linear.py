@@ -1,7 +1,8 @@
 """A linear layer whose weight is a sign times a power of two, both trained (DeepShift-PS, arXiv 1905.13298).
 
-    y = W floor16(x) + floor16(b),    W = sign(round(sign)) · 2^round(clamp(shift, -14, 0))
+    y = W floor16(x) + floor16(b),    W = sign(round(sign)) · 2^round(clamp(shift, least, 0))
 
+with least = -14 for the usual five bits.
 floor16 rounds down to a multiple of 2^-16 and clamps to 16 integer bits. Roundings and flooring are straight-through in
 the backward pass. State keys are the official ones of ShiftAddViT: `shift`, `sign`, `bias`.
 """
@@ -9,17 +10,14 @@ the backward pass. State keys are the official ones of ShiftAddViT: `shift`, `si
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from edgevision.ops.shift_code import ShiftCode
 from edgevision.ops.shift_torch import floored
 
-__all__ = ["LEAST_EXPONENT", "ShiftLinear"]
-
-#: That of five bits.
-LEAST_EXPONENT: Final = -14
+__all__ = ["ShiftLinear"]
 
 
 def _through(x: Tensor, rounded: Tensor) -> Tensor:
@@ -28,14 +26,15 @@ def _through(x: Tensor, rounded: Tensor) -> Tensor:
 
 
 class ShiftLinear(nn.Module):
-    """[..., K] -> [..., N]."""
+    """[..., K] -> [..., N], with weights of `bits` bits (`edgevision.ops.shift_code`, form `ps`)."""
 
-    def __init__(self, features_in: int, features_out: int, *, bias: bool = True) -> None:
+    def __init__(self, features_in: int, features_out: int, *, bias: bool = True, bits: int = 5) -> None:
         super().__init__()
+        self.least = ShiftCode(form="ps", bits=bits).least_exponent
         self.shift = nn.Parameter(torch.empty(features_out, features_in))
         self.sign = nn.Parameter(torch.empty(features_out, features_in))
         self.bias = nn.Parameter(torch.empty(features_out)) if bias else None
-        nn.init.uniform_(self.shift, LEAST_EXPONENT, 0)
+        nn.init.uniform_(self.shift, self.least, 0)
         nn.init.uniform_(self.sign, -1, 1)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -1 / math.sqrt(features_in), 1 / math.sqrt(features_in))
@@ -44,7 +43,7 @@ class ShiftLinear(nn.Module):
     def take(self, dense: nn.Linear) -> None:
         """Start from a dense layer: the nearest power of two of every weight."""
         magnitude = dense.weight.abs()
-        self.shift.copy_(torch.log2(magnitude).round().clamp(LEAST_EXPONENT, 0))
+        self.shift.copy_(torch.log2(magnitude).round().clamp(self.least, 0))
         self.sign.copy_(dense.weight.sign())
         if self.bias is not None and dense.bias is not None:
             self.bias.copy_(dense.bias)
@@ -52,7 +51,7 @@ class ShiftLinear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """[N, K], every entry 0 or a signed power of two."""
-        shift = _through(self.shift, self.shift.clamp(LEAST_EXPONENT, 0).round())
+        shift = _through(self.shift, self.shift.clamp(self.least, 0).round())
         sign = _through(self.sign, self.sign.round().sign())
         return torch.exp2(shift) * sign
 

@@ -32,6 +32,10 @@ print(json.dumps({
     "home": str(Path(edgevision.__file__).parent),
     "absent": absent,
     "cards": len(variants()),
+    "weightless": [
+        v.name for v in variants().values()
+        if v.trained and not (Path(edgevision.__file__).parent / "models" / "weights" / f"{v.name}.pth").is_file()
+    ],
     "library": str(native.library_path()),
     "kernels": None if native.why_not() is None else native.why_not().reason,
     "typed": (Path(edgevision.__file__).parent / "py.typed").is_file(),
@@ -104,6 +108,7 @@ def test_works_from_another_folder(installed: tuple[str, Path, list[str]]) -> No
     assert Path(answer["home"]).is_relative_to(python.parent.parent)
     assert answer["absent"] == ["models", "calibration", "plugins"]
     assert answer["cards"] >= 6 and answer["typed"]
+    assert answer["weightless"] == []
     if kind == "native":
         assert answer["kernels"] is None
         assert Path(answer["library"]).is_relative_to(answer["home"])

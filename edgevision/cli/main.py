@@ -29,6 +29,7 @@ from edgevision.cli import (
     reparam,
     report,
     run,
+    shiftadd,
     verify,
 )
 from edgevision.cli import compile as compile_command
@@ -52,6 +53,7 @@ _COMMANDS = (
     quantize,
     regress,
     reparam,
+    shiftadd,
     compile_command,
     verify,
     compare,

@@ -53,7 +53,7 @@ ModelArg = Annotated[
 ]
 BundleArg = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder made by `edgevision export`")]
 WeightsFile = Annotated[
-    Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); random if absent")
+    Path | None, typer.Option("--weights", help="Checkpoint (.pth, .safetensors); absent: its own, else random")
 ]
 WeightsKey = Annotated[str | None, typer.Option("--weights-key", help="Entry of the checkpoint that holds the weights")]
 ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Override a field of the card")]

@@ -96,12 +96,12 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("p90 / p99", f"{latency['p90']:.2f} / {latency['p99']:.2f} ms"),
         ("coefficient of variation", f"{latency['cv']:.1%}"),
         ("end to end", _end_to_end(document["end_to_end_ms"])),
-        ("cold start", f"{document['cold_start_ms']:.0f} ms"),
-        ("peak memory", _told(document["peak_memory_mib"], "{:.0f} MiB")),
+        ("cold start", _number(document["cold_start_ms"], "ms")),
+        ("peak memory", _number(document["peak_memory_mib"], "MiB")),
         ("threads", document["threads"] or "as the runtime chooses"),
         ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
-        ("parity here", _told((document["parity"] or {}).get("max_abs_over_std"), "{:.1e} of std")),
+        ("parity here", _parity(document["parity"])),
         *((f"on {unit['name']}", _unit(unit)) for unit in document.get("compute_units", ())),
     ]
     print_facts(f"{bundle} on {document['device']['cpu']}", rows)
@@ -112,9 +112,38 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
             [(f"{r['ms']:.3f}", f"{r['share']:.1%}", r["count"], r["op"]) for r in document["per_op"]],
         )
 
+    efficiency = document.get("efficiency")
+    if efficiency and "ideal_ms" in efficiency:
+        _show_efficiency(efficiency)
 
-def _told(value: float | None, form: str) -> str:
-    return "not taken" if value is None else form.format(value)
+
+def _show_efficiency(found: dict[str, Any]) -> None:
+    """Peaks, bounds and what is under water; all of it is in the document and the report."""
+    from edgevision.cli.console import print_facts
+
+    peaks, unfused, fused = found["peaks"], found["unfused"], found["block_fused"]
+    gops = ", ".join(f"{p} {'—' if g is None else f'{g:.0f}'}" for p, g in peaks["gemm_gops"].items())
+    rows = [
+        ("peaks", f"GEMM {gops} (1e9 ops/s), copy {peaks['copy_gb_s']:.1f} (1e9 B/s)"),
+        ("work", f"{found['macs'] / 1e6:.1f} million multiply-accumulates, ideal {found['ideal_ms']:.2f} ms"),
+        ("computational efficiency", f"{found['computational_efficiency']:.0%}"),
+        ("unfused", _sequence(unfused, "kernels")),
+        ("blocks fused", _sequence(fused, "blocks")),
+    ]
+    print_facts("efficiency (docs/efficiency.md)", rows)
+
+
+def _sequence(found: dict[str, Any], what: str) -> str:
+    under, count = found["under_water"], len(found["kernels"])
+    return f"{under} of {count} {what} under water, attainable {found['attainable_ms']:.2f} ms"
+
+
+def _number(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.0f} {unit}"
+
+
+def _parity(document: dict[str, Any] | None) -> str:
+    return "not taken" if document is None else f"{document['max_abs_over_std']:.1e} of std"
 
 
 def _unit(unit: dict[str, Any]) -> str:

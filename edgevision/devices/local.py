@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
@@ -77,9 +78,11 @@ def profile_local(
         _warm_up(runner, feed)
         report(f"{options.runs} runs")
         samples_ms: list[float] = []
+        on_device: list[Any] = []
         end = time.perf_counter() + options.seconds
         while len(samples_ms) < options.runs or time.perf_counter() < end:
             samples_ms.append(_timed(lambda: runner(feed)))
+            on_device.append(getattr(runner, "stages", None))
             watch(samples_ms)
         latency = summarize(samples_ms)
         parity = _parity(runner, samples, manifest)
@@ -105,6 +108,7 @@ def profile_local(
         "threads": getattr(target, "threads", 1),
         "runs": len(samples_ms),
         "latency_ms": as_json(latency),
+        "device_ms": _device_times(on_device),
         "end_to_end_ms": end_to_end,
         "verdict": verdict,
         "reasons": list(reasons),
@@ -127,6 +131,15 @@ def bundle_facts(manifest: Manifest) -> dict[str, Any]:
         "precision": manifest.target.get("precision"),
         "graph": manifest.graph.sha256,
     }
+
+
+def _device_times(runs: Sequence[Any]) -> dict[str, Any] | None:
+    """Medians of what a runtime with a device of its own times there; None where there is no such device."""
+    documents = [as_json(stages) for stages in runs if stages is not None]
+    if not documents:
+        return None
+    times = {key: median(d[key] for d in documents) for key, value in documents[0].items() if isinstance(value, float)}
+    return {**documents[-1], **times}
 
 
 def _warm_up(runner: Runner, feed: Mapping[str, Array]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.calibration.arrays import Make
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import Image, Source
 from edgevision.errors import DataError
@@ -43,7 +44,7 @@ def scale_between(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> int | No
     return scale if fits else None
 
 
-def large_pictures(text: str, shape: tuple[int, int, int], scale: int, how: Mapping[str, Any] | None) -> Source:
+def large_pictures(text: str | Make, shape: tuple[int, int, int], scale: int, how: Mapping[str, Any] | None) -> Source:
     """The data called `text` at the size of the network's answers; `shape` is that of its input [C, H, W].
 
     Raises:

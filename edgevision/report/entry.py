@@ -5,6 +5,7 @@ They are joined by the hash of the graph: names repeat, contents do not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,11 +65,31 @@ class Entry:
 def entries_of(sources: Sequence[Source]) -> tuple[Entry, ...]:
     """One entry per profile, in the order given."""
     manifests = {s.document["graph"]["sha256"]: s.document for s in sources if s.kind == "manifest"}
+    scores = {key: found for s in sources if s.kind == "regress" for key, found in _scores(s.document).items()}
     profiles = [s for s in sources if s.kind == "profile"]
-    return tuple(_entry(s, manifests.get(s.document["bundle"].get("graph"))) for s in profiles)
+    return tuple(_entry(s, manifests.get(s.document["bundle"].get("graph")), scores) for s in profiles)
 
 
-def _entry(source: Source, manifest: Mapping[str, Any] | None) -> Entry:
+def _scores(regression: Mapping[str, Any]) -> dict[str, Accuracy]:
+    """Top-1 of each bundle that a regression evaluated, by variant/target/precision, with Wilson's interval."""
+    if not regression.get("labelled"):
+        return {}
+    n, found = regression["images"], {}
+    for key, score in regression["scores"].items():
+        value = score["top1"]
+        found["/".join(key.split("/")[:3])] = Accuracy(metric="top-1", value=value, n=n, interval=_wilson(value, n))
+    return found
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval on a share of n (Wilson 1927)."""
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def _entry(source: Source, manifest: Mapping[str, Any] | None, scores: Mapping[str, Accuracy]) -> Entry:
     document = source.document
     latency, bundle, device = document["latency_ms"], document["bundle"], document["device"]
     precision = bundle.get("precision") or (manifest or {}).get("target", {}).get("precision") or "precision unknown"
@@ -86,7 +107,8 @@ def _entry(source: Source, manifest: Mapping[str, Any] | None) -> Entry:
         samples=tuple(latency["samples"]),
         verdict=str(document["verdict"]),
         reasons=tuple(document["reasons"]),
-        accuracy=_accuracy(document.get("accuracy") or ((manifest or {}).get("quantization") or {}).get("accuracy")),
+        accuracy=_accuracy(document.get("accuracy") or ((manifest or {}).get("quantization") or {}).get("accuracy"))
+        or scores.get(f"{bundle.get('model')}/{bundle.get('target')}/{precision}"),
         document=document,
         manifest=manifest,
     )

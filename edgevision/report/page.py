@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from edgevision.report import latency_tables, plots, proof_tables
+from edgevision.report import (
+    efficiency_plots,
+    efficiency_tables,
+    latency_tables,
+    plots,
+    proof_tables,
+    quantization_tables,
+    regress_tables,
+)
 from edgevision.report.entry import Entry, entries_of
 from edgevision.report.sources import Source
 from edgevision.report.table import Table
@@ -40,10 +48,11 @@ class Page:
 
 
 def make_page(sources: Sequence[Source]) -> Page:
-    """Arrange profiles and manifests into a page."""
+    """Arrange profiles, manifests and regressions into a page."""
     entries = entries_of(sources)
     manifests = [s.document for s in sources if s.kind == "manifest"]
-    sections = [*_measured(entries), *_proven([m for m in manifests if m])]
+    regressions = [s.document for s in sources if s.kind == "regress"]
+    sections = [*_measured(entries), *_compared(regressions), *_quantized(manifests), *_proven(manifests)]
     named = list(dict.fromkeys([e.model for e in entries] + [m["model"]["variant"] for m in manifests]))
     return Page(
         title="edgevision: " + ", ".join(named[:4]) + (" …" if len(named) > 4 else ""),
@@ -70,9 +79,38 @@ def _measured(entries: Sequence[Entry]) -> list[Section]:
     if tables:
         sections.append(Section(title="Where the time goes", figures=bars))
         sections.append(Section(title="Per op, all types", tables=tables, folded=True))
+    sections += _efficiency(entries)
     sections.append(Section(title="Runs in order", figures=[plots.runs_in_order(e) for e in entries]))
     rest = (latency_tables.rest_table(entries), proof_tables.environment_table(entries))
     return [*sections, Section(title="Around the runs", tables=rest)]
+
+
+def _efficiency(entries: Sequence[Entry]) -> list[Section]:
+    table, gap = efficiency_tables.efficiency_table(entries), efficiency_plots.gaps(entries)
+    if table is None or gap is None:
+        return []
+    forms = [efficiency_plots.waterline(e, form) for e in entries for form in ("unfused", "block_fused")]
+    perhaps = [
+        make(e) for e in entries for make in (efficiency_tables.op_efficiency_table, efficiency_tables.water_table)
+    ]
+    return [
+        Section(title="Efficiency", tables=(table,), figures=(gap, *(f for f in forms if f is not None))),
+        Section(title="Efficiency per op, and what is under water", tables=[t for t in perhaps if t], folded=True),
+    ]
+
+
+def _compared(regressions: Sequence[regress_tables.Regression]) -> list[Section]:
+    tables = (regress_tables.check_table(regressions), regress_tables.score_table(regressions))
+    return [Section(title="Regression", tables=[t for t in tables if t is not None])] if any(tables) else []
+
+
+def _quantized(manifests: Sequence[proof_tables.Manifest]) -> list[Section]:
+    whole = quantization_tables.scheme_table(manifests)
+    if whole is None:
+        return []
+    layers = [t for t in map(quantization_tables.decision_table, manifests) if t is not None]
+    folded = [Section(title="Quantization decisions, layer by layer", tables=layers, folded=True)] if layers else []
+    return [Section(title="Quantization", tables=(whole,)), *folded]
 
 
 def _proven(manifests: Sequence[proof_tables.Manifest]) -> list[Section]:

@@ -1,4 +1,4 @@
-"""The files a report is made of: profiles and manifests, told apart by what is in them and checked before use.
+"""The files a report is made of: profiles, manifests and regressions, told apart by what is in them and checked before use.
 
 A report must not show half a measurement as a whole one, so a file that is cut short, or that a later edgevision
 wrote, is refused by name.
@@ -34,7 +34,7 @@ class Source:
     """
 
     name: str
-    kind: Literal["profile", "manifest"]
+    kind: Literal["profile", "manifest", "regress"]
     document: Mapping[str, Any]
 
 
@@ -50,13 +50,16 @@ def read_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def read_source(path: Path) -> Source:
-    """One profile, manifest or bundle (whose manifest is taken).
+    """One profile, manifest, bundle (whose manifest is taken) or document of `regress --json`.
 
     Raises:
         DataError: not JSON, cut short, of a newer schema, or neither a profile nor a manifest.
     """
     file = path / "manifest.json" if path.is_dir() else path
     document = _load(file)
+    if {"checks", "scores", "images"} <= document.keys():
+        _check_regress(file, document)
+        return Source(name=str(path), kind="regress", document=document)
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
         later = isinstance(version, int) and version > SCHEMA_VERSION
@@ -70,7 +73,9 @@ def read_source(path: Path) -> Source:
 
         read_manifest(file)
         return Source(name=str(path), kind="manifest", document=document)
-    raise DataError(str(file), "it is neither a profile nor a manifest", "name files of `profile --out` or bundles")
+    raise DataError(
+        str(file), "it is neither a profile, a manifest nor a regression", "name files of `profile --out` or bundles"
+    )
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -106,6 +111,19 @@ def _check_profile(file: Path, document: Mapping[str, Any]) -> None:
         raise DataError(str(file), "the profile holds no samples", "measure again with `edgevision profile`")
     if not all(isinstance(s, (int, float)) and math.isfinite(s) and s > 0 for s in samples):
         raise DataError(str(file), "its samples are not all positive numbers", "measure again")
+
+
+def _check_regress(file: Path, document: Mapping[str, Any]) -> None:
+    checks, scores = document["checks"], document["scores"]
+    whole = isinstance(checks, list) and all(
+        isinstance(c, dict) and {"bundle", "against", "what", "verdict", "said"} <= c.keys() for c in checks
+    )
+    whole &= isinstance(scores, dict) and all(
+        isinstance(s, dict) and _numbers([s.get(k) for k in ("top1", "top5", "agreement", "snr_db")], 4)
+        for s in scores.values()
+    )
+    if not whole or not isinstance(document["images"], int):
+        raise DataError(str(file), "it is not of the form of `regress --json`", "run `edgevision regress` again")
 
 
 def _numbers(values: object, count: int) -> bool:

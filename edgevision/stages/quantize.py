@@ -27,12 +27,13 @@ from edgevision.stages.verify import TOLERANCES
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from edgevision.calibration.arrays import Make
     from edgevision.calibration.source import Source
     from edgevision.quantize.quantize import Outcome, Wanted
     from edgevision.quantize.search import Point
     from edgevision.quantize.search_int8 import Searched
 
-__all__ = ["Int8", "QuantizeOptions", "quantize_graph", "require_quantized"]
+__all__ = ["Int8", "QuantizeOptions", "image_shape", "quantize_graph", "require_quantized"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class QuantizeOptions:
     """How to quantize.
 
     Attributes:
-        data: the calibration set, as `--data` names it.
+        data: the calibration set, as `--data` names it, or a function that yields images whenever it is called.
         scheme: name of the scheme; None takes the target's for this machine.
         calibrator: how ranges are taken.
         images: how many images are used at most.
@@ -50,7 +51,7 @@ class QuantizeOptions:
         explain: search, to say for every operator what it costs and gains.
     """
 
-    data: str
+    data: str | Make
     scheme: str | None = None
     calibrator: Method = "percentile"
     images: int = 200
@@ -107,7 +108,7 @@ def quantize_graph(
     scheme = find_scheme(options.scheme or default_scheme(target), target)
     admit(model)
     watch = Stopwatch("quantize")
-    source = open_data(options.data, _image_shape(model), preprocess)
+    source = open_data(options.data, image_shape(model), preprocess)
     report("examine data")
     examined = examine(source, preprocess, options.images)
     data = CalibrationSet(source=source, examined=examined, method=options.calibrator, limit=options.images)
@@ -153,7 +154,7 @@ def _wanted(
 
     if options.max_drop is None and not options.explain:
         return None
-    channels, height, width = _image_shape(model)
+    channels, height, width = image_shape(model)
     answer = tuple(d if isinstance(d, int) else 1 for d in model.graph.outputs[0].shape or ())
     limit, batch = options.images, batch_of(model)
     scale = scale_between((1, channels, height, width), answer)
@@ -165,7 +166,7 @@ def _wanted(
             exam=lambda reference: PictureExam(
                 reference=reference, pairs=lambda: pairs(truth, factor, preprocess, limit), scale=factor
             ),
-            name=f"{options.data} at {factor}x",
+            name=f"{source.name} at {factor}x",
         )
     if len(answer) != 2:
         raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
@@ -174,7 +175,12 @@ def _wanted(
     )
 
 
-def _image_shape(model: ir.Model) -> tuple[int, int, int]:
+def image_shape(model: ir.Model) -> tuple[int, int, int]:
+    """Shape [C, H, W] of the images that a graph takes.
+
+    Raises:
+        DataError: it does not take images.
+    """
     shape = model.graph.inputs[0].shape
     dims = [d for d in (shape or ()) if isinstance(d, int)][-3:]
     if shape is None or shape.rank() != 4 or len(dims) != 3:

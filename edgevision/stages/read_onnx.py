@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevision.errors import GraphError, TargetError, UsageError
+from edgevision.errors import GraphError, ModelError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
@@ -48,6 +48,7 @@ def read_onnx(
 
     Raises:
         GraphError: not ONNX, or damaged, or with missing external data.
+        ModelError: a weight is NaN.
         UsageError: an open dimension that no option gives a size to.
     """
     watch = Stopwatch("read")
@@ -92,7 +93,9 @@ def _load(path: Path) -> ir.Model:
         model = onnx_ir.load(path)
         for value in model.graph.initializers.values():
             if value.const_value is not None:
-                value.const_value.numpy()  # external data is read here, not half-way through a fold
+                array = value.const_value.numpy()  # external data is read here, not half-way through a fold
+                if array.dtype.kind == "f" and np.isnan(array).any():
+                    raise ModelError(f"tensor {value.name} of {path.name}", "it has NaN values", "export it undamaged")
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error

@@ -75,6 +75,12 @@ def test_model_that_does_not_gain_comes_out_float_with_the_cause(files: Path, mo
     assert "QuantizeLinear" not in {n.op_type for n in ir.load(files / "bundle" / "model.onnx").graph}
 
 
+def test_python_that_yields_images_is_a_calibration_set(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = export(files, monkeypatch, 1.5, data=lambda: (s.image for s in pictures(20)))
+    assert done.manifest.calibration is not None
+    assert done.manifest.calibration["sha256"] == examine(pictures(20), None).sha256
+
+
 def test_excluded_operators_stay_float(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = export(
         files,

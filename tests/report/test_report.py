@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from documents import manifest, profile, write
+from documents import manifest, profile, regression, write
 from typer.testing import CliRunner
 
 from edgevision.cli.main import app
@@ -67,7 +67,9 @@ def page(tmp_path: Path) -> Page:
         for k, d in enumerate(DEVICES)
     ]
     documents[0]["accuracy"] = {"metric": "top-1", "value": 0.75, "n": 1797, "interval": [0.73, 0.77]}
-    return make_page(read_sources(write(tmp_path, *documents, *(manifest(m, "fp32") for m in MODELS))))
+    manifests = [manifest(m, "fp32") for m in MODELS] + [manifest("net_a", "int8")]
+    compared = regression("net_b/ort/fp32", "net_b/ort/int8/ort_x86")
+    return make_page(read_sources(write(tmp_path, *documents, *manifests, compared)))
 
 
 def test_page_shows_every_measurement_offline(page: Page) -> None:
@@ -85,6 +87,13 @@ def test_page_shows_every_measurement_offline(page: Page) -> None:
         "affine_after_linear",
         "2.0e-06",
         "performance",
+        "E = 50%",
+        "kernels under water, below 10 ops/byte",
+        "attainable, blocks fused (ms)",
+        "it feeds the scan",
+        "within the budget",
+        "drop 0.2 pp of 0.5 allowed",
+        "too few images",
     ):
         assert expected in text
     # Nothing on the page names an address or can make the browser ask for one.
@@ -93,6 +102,17 @@ def test_page_shows_every_measurement_offline(page: Page) -> None:
     assert addresses == [("link", "href", "data:,")]
     assert not re.search(r"url\(|@import|fetch\(|XMLHttp", html)
     assert len(html) < 6_000_000
+
+
+def test_accuracy_of_a_regression_reaches_its_measurements(page: Page) -> None:
+    known = {(e.model, e.precision): e.accuracy for e in page.entries}
+    found = known["net_b", "int8"]
+    assert found is not None
+    assert (found.value, found.n) == (0.955, 1797)
+    assert found.interval is not None
+    # Wilson's interval for 95.5 % of 1797, worked out by hand.
+    assert found.interval == pytest.approx((0.94444, 0.96365), abs=2e-4)
+    assert known["net_c", "fp32"] is None
 
 
 def test_every_svg_number_is_finite_and_inside(page: Page) -> None:
@@ -168,7 +188,8 @@ def with_nan(text: str) -> str:
         (newer, "schema version is 2"),
         (lambda _: "", "empty"),
         (lambda _: "[1]", "not an object"),
-        (lambda _: '{"schema_version": 1}', "neither a profile nor a manifest"),
+        (lambda _: '{"schema_version": 1}', "neither a profile, a manifest nor a regression"),
+        (lambda _: '{"checks": [1], "scores": {}, "images": 3}', "not of the form of `regress --json`"),
         (lambda t: t.replace('"verdict"', '"verdikt"'), "lacks verdict"),
         (without_samples, "no samples"),
         (with_nan, "NaN"),
@@ -206,15 +227,16 @@ def test_command_writes_what_is_asked_and_nothing_after_an_error(tmp_path: Path)
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_browser_shows_the_page_and_sorts_without_complaint(tmp_path: Path, page: Page) -> None:
-    click = "document.querySelectorAll('th button')[2].click();document.title='sorted';"
+    click = "document.querySelectorAll('th button')[2].click();"
+    click += "document.title=`sorted ${document.documentElement.scrollWidth <= innerWidth}`;"
     html = to_html(page).replace("</script></body>", f"{click}</script></body>")
     file = tmp_path / "page.html"
     file.write_text(html, encoding="utf-8")
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
-    command += [f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", file.as_uri()]
+    command += [f"--user-data-dir={tmp_path / 'browser'}", "--window-size=500,900", "--dump-dom", file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr, done.stderr
-    assert "<title>sorted" in done.stdout
+    assert "<title>sorted true" in done.stdout, "the page is wider than a phone"
     table = done.stdout.split("<tbody>", 1)[1].split("</tbody>", 1)[0]
     keys = [float(row.split('data-key="')[3].split('"')[0]) for row in table.split("<tr>")[1:]]
     assert len(keys) == 18

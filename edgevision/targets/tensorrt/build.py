@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edgevision.errors import GraphError, TargetError, UsageError
 from edgevision.spec import Batch
 from edgevision.targets.target import Artifact, Precision, Runner, WhyNot
-from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, FlavorName, check_capabilities, choose
+from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, FlavorName, check_capabilities, choose, flavor_needs
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -68,10 +68,9 @@ class TensorRT:
         return None
 
     def why_not_run(self) -> WhyNot | None:
-        """None when a driver and a GPU are here."""
-        from edgevision.targets.tensorrt.driver import why_no_gpu
-
-        return why_no_gpu()
+        """None when there are a driver and a GPU that this TensorRT runs on."""
+        chosen = choose(self.flavor)
+        return chosen if isinstance(chosen, WhyNot) else flavor_needs(chosen)
 
     def build(self, model: ir.Model, folder: Path, on_progress: OnProgress | None = None) -> Artifact:
         """Build the engine with `engine.json`, the parser's graph and the log beside it.
@@ -82,7 +81,6 @@ class TensorRT:
         """
         from edgevision.cache import default_cache
         from edgevision.targets.tensorrt.admission import admit, check_file
-        from edgevision.targets.tensorrt.driver import why_no_gpu
         from edgevision.targets.tensorrt.kernels import Kernels
         from edgevision.targets.tensorrt.prepare import prepare
 
@@ -103,7 +101,7 @@ class TensorRT:
                 images = kernels.images(prepared.nodes, Path(scratch), on_progress)
             request = self._request(flavor, capabilities, profile, prepared, folder, images)
             self._run(flavor, request, folder, on_progress)
-        missing = why_no_gpu()
+        missing = flavor_needs(flavor)
         notes = [*prepared.notes, *([f"built, not run: {missing.reason}"] if missing else [])]
         if missing and self.precision == "bf16":
             notes.append(f"{GRAPH} was not run either: ONNX Runtime's CPU has no bfloat16 kernels")

@@ -15,9 +15,11 @@ from edgevision.targets.target import WhyNot
 from edgevision.targets.tensorrt.image import Binary, KernelImage
 from edgevision.targets.tensorrt.plugins.plugin import Call, plugins
 
-__all__ = ["architecture", "check", "cuda", "launch", "why_no_gpu"]
+__all__ = ["architecture", "check", "cuda", "gpu_capability", "launch", "why_no_gpu"]
 
 WARP: Final = 32
+#: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
+_CAPABILITY: Final = (75, 76)
 _loaded: dict[tuple[int, str], tuple[Any, int]] = {}
 
 
@@ -32,6 +34,19 @@ def why_no_gpu() -> WhyNot | None:
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
         return WhyNot(reason="the NVIDIA driver sees no GPU", mend="see nvidia-smi")
     return None
+
+
+@cache
+def gpu_capability() -> str:
+    """Compute capability of the first GPU, e.g. "8.9"; only where `why_no_gpu` is None."""
+    driver = ctypes.CDLL("libcuda.so.1")
+    device, parts = ctypes.c_int(0), []
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    for attribute in _CAPABILITY:
+        part = ctypes.c_int(0)
+        driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, device)
+        parts.append(part.value)
+    return ".".join(map(str, parts))
 
 
 def cuda() -> Any:

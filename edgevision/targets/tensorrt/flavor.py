@@ -18,8 +18,9 @@ from typing import Any, Final, Literal
 
 from edgevision.errors import TargetError, UsageError
 from edgevision.targets.target import WhyNot
+from edgevision.targets.tensorrt import driver
 
-__all__ = ["FLAVORS", "Flavor", "FlavorName", "check_capabilities", "choose", "import_flavor"]
+__all__ = ["FLAVORS", "Flavor", "FlavorName", "check_capabilities", "choose", "flavor_needs", "import_flavor"]
 
 FlavorName = Literal["rtx", "enterprise"]
 
@@ -115,6 +116,18 @@ def check_capabilities(flavor: Flavor, wanted: Sequence[str]) -> None:
         if capability not in flavor.capabilities:
             instead = _INSTEAD.get(capability, f"use one of {', '.join(flavor.capabilities)}")
             raise TargetError(thing, f"{flavor.title} has no code generator for it", instead)
+
+
+def flavor_needs(flavor: Flavor) -> WhyNot | None:
+    """None when an engine of this flavor can run here: a driver, a GPU, and one that the flavor knows."""
+    missing = driver.why_no_gpu()
+    if missing is not None or not flavor.capabilities:
+        return missing
+    here = driver.gpu_capability()
+    if here in flavor.capabilities:
+        return None
+    mend = _INSTEAD.get(here, f"use a GPU of one of {', '.join(flavor.capabilities)}")
+    return WhyNot(reason=f"{flavor.title} does not run on this GPU (compute capability {here})", mend=mend)
 
 
 def import_flavor(flavor: Flavor) -> Any:

@@ -1,5 +1,7 @@
 """Running an engine on this machine's GPU: copy in, compute, copy out, each timed by CUDA events of its own.
 
+The first run at some shapes is launched kernel by kernel and then captured as a CUDA graph, which later ones replay.
+
 Nothing here could be run where it was written (no GPU): docs/tensorrt.md says so.
 """
 
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from edgevision.errors import DataError, TargetError
 from edgevision.targets.target import TensorInfo
 from edgevision.targets.tensorrt import driver
-from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, import_flavor
+from edgevision.targets.tensorrt.cuda_graph import CudaGraph, capture
+from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, flavor_needs, import_flavor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,11 +41,12 @@ _NUMPY: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stages:
-    """Milliseconds of the last run on the device."""
+    """Milliseconds of the last run on the device, and whether it was replayed from a CUDA graph."""
 
     copy_in: float
     compute: float
     copy_out: float
+    cuda_graph: bool
 
 
 def check_engine(path: Path) -> tuple[dict[str, Any], Flavor]:
@@ -77,7 +81,7 @@ class EngineRunner:
 
     def __init__(self, path: Path) -> None:
         record, flavor = check_engine(path)
-        missing = driver.why_no_gpu()
+        missing = flavor_needs(flavor)
         if missing is not None:
             raise TargetError(str(path), f"it was built and cannot run here: {missing.reason}", missing.mend)
         self._cuda = driver.cuda()
@@ -95,6 +99,9 @@ class EngineRunner:
         self._stream = driver.check(self._cuda.cuStreamCreate(0))
         self._events = [driver.check(self._cuda.cuEventCreate(0)) for _ in range(4)]
         self._buffers: dict[str, tuple[int, Any]] = {}
+        self._shapes: tuple[tuple[int, ...], ...] = ()
+        self._graph: CudaGraph | None = None
+        self._tried_graph = False
         self.inputs: Sequence[TensorInfo] = tuple(_info(tensor) for tensor in record["inputs"])
         self.outputs: Sequence[TensorInfo] = tuple(_info(tensor) for tensor in record["outputs"])
         self.stages: Stages | None = None
@@ -103,13 +110,8 @@ class EngineRunner:
         """Run once and wait."""
         import numpy as np
 
-        given = _feeds(feeds, self.inputs)
-        for info in self.inputs:
-            array = np.ascontiguousarray(given[info.name], info.dtype)
-            if not self._execution.set_input_shape(info.name, array.shape):
-                raise DataError(info.name, f"shape {array.shape} is outside the engine's profile", "see engine.json")
-            self._buffer(info.name, array.nbytes)
-            given[info.name] = array
+        given = {i.name: np.ascontiguousarray(a, i.dtype) for i, a in _feeds(feeds, self.inputs)}
+        self._set_shapes(given)
         results = [np.empty(tuple(self._execution.get_tensor_shape(o.name)), o.dtype) for o in self.outputs]
         for info, result in zip(self.outputs, results, strict=True):
             self._buffer(info.name, result.nbytes)
@@ -123,7 +125,10 @@ class EngineRunner:
         for name, array in given.items():
             check(cuda.cuMemcpyHtoDAsync(self._buffers[name][1], array.ctypes.data, array.nbytes, stream))
         check(cuda.cuEventRecord(ready, stream))
-        if not self._execution.execute_async_v3(int(stream)):
+        replayed = self._graph is not None
+        if self._graph is not None:
+            self._graph.launch(stream)
+        elif not self._enqueue():
             raise TargetError("the engine", "TensorRT refused to run it", "see TensorRT's messages above")
         check(cuda.cuEventRecord(done, stream))
         for info, result in zip(self.outputs, results, strict=True):
@@ -132,12 +137,34 @@ class EngineRunner:
         check(cuda.cuStreamSynchronize(stream))
         pairs = ((before, ready), (ready, done), (done, after))
         times = [float(check(cuda.cuEventElapsedTime(start, end))) for start, end in pairs]
-        self.stages = Stages(copy_in=times[0], compute=times[1], copy_out=times[2])
+        self.stages = Stages(copy_in=times[0], compute=times[1], copy_out=times[2], cuda_graph=replayed)
+        if not self._tried_graph:
+            self._graph, self._tried_graph = capture(stream, self._enqueue), True
+
+    def _enqueue(self) -> bool:
+        return bool(self._execution.execute_async_v3(int(self._stream)))
+
+    def _set_shapes(self, given: Mapping[str, Array]) -> None:
+        """Tell TensorRT the inputs' shapes; a graph was captured for those before."""
+        shapes = tuple(array.shape for array in given.values())
+        if shapes != self._shapes:
+            self._drop_graph()
+            self._shapes = shapes
+        for name, array in given.items():
+            if not self._execution.set_input_shape(name, array.shape):
+                raise DataError(name, f"shape {array.shape} is outside the engine's profile", "see engine.json")
+            self._buffer(name, array.nbytes)
+
+    def _drop_graph(self) -> None:
+        if self._graph is not None:
+            self._graph.close()
+        self._graph, self._tried_graph = None, False
 
     def _buffer(self, name: str, size: int) -> None:
         """Device memory for a tensor, grown when a larger one comes."""
         have, address = self._buffers.get(name, (0, None))
         if have < size or address is None:
+            self._drop_graph()
             if address is not None:
                 driver.check(self._cuda.cuMemFree(address))
             address = driver.check(self._cuda.cuMemAlloc(max(size, 1)))
@@ -146,6 +173,7 @@ class EngineRunner:
 
     def close(self) -> None:
         """Free the engine, its buffers and the hold on the device."""
+        self._drop_graph()
         for _, address in self._buffers.values():
             driver.check(self._cuda.cuMemFree(address))
         self._buffers.clear()
@@ -177,12 +205,13 @@ def _info(tensor: Mapping[str, Any]) -> TensorInfo:
     return TensorInfo(name=tensor["name"], shape=tuple(tensor["shape"]), dtype=_NUMPY[tensor["dtype"]])
 
 
-def _feeds(feeds: Array | Mapping[str, Array], inputs: Sequence[TensorInfo]) -> dict[str, Array]:
+def _feeds(feeds: Array | Mapping[str, Array], inputs: Sequence[TensorInfo]) -> list[tuple[TensorInfo, Array]]:
+    """Every input with its array."""
     if not isinstance(feeds, Mapping):
         if len(inputs) != 1:
             raise DataError("inputs", f"the model has {len(inputs)}", "pass a dict by name")
-        return {inputs[0].name: feeds}
+        return [(inputs[0], feeds)]
     missing = [info.name for info in inputs if info.name not in feeds]
     if missing:
         raise DataError(", ".join(missing), "the model needs this input", "pass it by name")
-    return {info.name: feeds[info.name] for info in inputs}
+    return [(info, feeds[info.name]) for info in inputs]

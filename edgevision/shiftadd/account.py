@@ -1,0 +1,153 @@
+"""What is asked of a ShiftAdd conversion, and the account that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.errors import UsageError
+from edgevision.manifest import ModelInfo, as_json
+from edgevision.ops.shift_code import BITS, ShiftCode
+from edgevision.proof import Difference
+
+if TYPE_CHECKING:
+    from edgevision.quantize.judge import Speed
+    from edgevision.quantize.search import Found
+    from edgevision.shiftadd.convert import Layer
+    from edgevision.shiftadd.energy import Energy
+
+__all__ = ["ACTIVATIONS", "ADVICE", "FORMS", "ShiftOptions", "Shifted", "checked"]
+
+FORMS = ("ps", "q", "apot")
+ACTIVATIONS = ("float", "fixed")
+#: Said before anything is converted. The ratios behind it are in docs/shiftadd.md.
+ADVICE = (
+    "shifts save no time on stock CPUs: a float multiply-add costs no more there than an add, and packed weights have "
+    "to be unpacked first. What is won is size, and energy on hardware with shift units; for time use INT8 "
+    "(`edgevision quantize`)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftOptions:
+    """What to convert, and how.
+
+    Attributes:
+        model: zoo name, timm name, factory or ONNX file; the next four as in every command.
+        form: `ps`, `q` or `apot`.
+        bits: 2 to 8; see `edgevision.ops.shift_code`.
+        zero: False bans the zero of form `q`, which saves it a bit.
+        select: patterns of names, kinds or modules; none selects every layer.
+        per_channel: a scale per output.
+        activations: `float` or `fixed`.
+        fold: dense weights instead of packed ones.
+        data: images that accuracy is measured on, as `--data` names them.
+        images: how many at most.
+        max_drop: percentage points that may be lost; layers that hurt most stay dense.
+        out: an `.onnx` file; None keeps nothing.
+    """
+
+    model: str
+    weights: Path | None = None
+    weights_key: str | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int] | None = None
+    form: str = "ps"
+    bits: int = 5
+    zero: bool = True
+    select: Sequence[str] = ()
+    per_channel: bool = False
+    activations: str = "float"
+    fold: bool = False
+    data: str | None = None
+    images: int = 500
+    max_drop: float | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shifted:
+    """The account of a conversion.
+
+    Attributes:
+        info: of the model.
+        code: what weights became.
+        layers: converted ones, in the graph's order.
+        dense: convertible layers that stayed dense, with the reason.
+        declined: layers that cannot be converted, with the reason.
+        error: of the answers on random inputs, against the dense graph.
+        proof: packed against unpacked weights on the same inputs; None with `fold`.
+        energy: of the converted layers; None where their work is unknown.
+        speed: of the converted graph against the dense one in ONNX Runtime on one thread.
+        bytes: of the ONNX file, before and after.
+        search: how layers were chosen; None without a budget.
+        accuracy: top-1 in percent, dense and converted; None without data.
+        warnings: what the user must be told.
+        out: the file.
+    """
+
+    info: ModelInfo
+    code: ShiftCode
+    layers: Sequence[Layer]
+    dense: Mapping[str, str]
+    declined: Mapping[str, str]
+    error: Difference
+    proof: Difference | None
+    energy: Energy | None
+    speed: Speed
+    bytes: tuple[int, int]
+    search: Found | None
+    accuracy: tuple[float, float] | None
+    warnings: Sequence[str]
+    out: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "model": self.info.variant,
+            "form": self.code.form,
+            "bits": self.code.bits,
+            "stored_bits": self.code.width,
+            "layers": as_json(self.layers),
+            "dense": dict(self.dense),
+            "declined": dict(self.declined),
+            "answers": {"max_abs_over_std": self.error.max_abs_over_std, "relative_l2_error": self.error.relative_l2},
+            "proof": None if self.proof is None else {"max_abs_over_std": self.proof.max_abs_over_std},
+            "energy_uj": None if self.energy is None else as_json(self.energy),
+            "measured": as_json(self.speed),
+            "bytes": {"before": self.bytes[0], "after": self.bytes[1]},
+            "accuracy": None if self.accuracy is None else {"dense": self.accuracy[0], "shifted": self.accuracy[1]},
+            "warnings": list(self.warnings),
+            "out": None if self.out is None else str(self.out),
+        }
+
+
+def checked(options: ShiftOptions) -> ShiftCode:
+    """The code that the options name.
+
+    Raises:
+        UsageError: an unknown form or activations, bits outside 2 to 8, options that need or exclude each other.
+    """
+    _check(options)
+    if options.form not in FORMS:
+        raise UsageError(f"--form {options.form}", "there is no such form", f"one of: {', '.join(FORMS)}")
+    if options.bits not in BITS:
+        raise UsageError(f"--bits {options.bits}", "weights take 2 to 8 bits", "5 is what the papers use")
+    if options.activations not in ACTIVATIONS:
+        raise UsageError(
+            f"--activations {options.activations}", "there are no such activations", f"one of: {', '.join(ACTIVATIONS)}"
+        )
+    if not options.zero and options.form != "q":
+        raise UsageError("--no-zero", f"form {options.form} needs its zero", "leave it out, or use --form q")
+    return ShiftCode(form=options.form if options.zero else "q_nonzero", bits=options.bits)
+
+
+def _check(options: ShiftOptions) -> None:
+    if options.out is not None and options.out.suffix != ".onnx":
+        raise UsageError(f"--out {options.out}", "the converted graph is an ONNX file", "let its name end in .onnx")
+    if options.max_drop is not None and options.data is None:
+        raise UsageError("--max-drop", "it needs --data", "name the images that the drop is measured on")
+    if options.max_drop is not None and options.max_drop < 0:
+        raise UsageError(f"--max-drop {options.max_drop:g}", "a drop is not negative", "give percentage points from 0")

@@ -1,0 +1,209 @@
+"""ShiftAdd conversion as a whole: a model or graph in, a graph with shifted layers and an account of it out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgevision.errors import GraphError
+from edgevision.ops.shift_code import ShiftCode
+from edgevision.proof import Difference
+from edgevision.shiftadd.account import Shifted, ShiftOptions, checked
+from edgevision.stages.timing import Report, unreported
+from edgevision.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgevision.deploy import MergedGraph
+    from edgevision.quantize.judge import Speed
+    from edgevision.quantize.search import Found
+    from edgevision.shiftadd.convert import Layer
+    from edgevision.stages.samples import Samples
+
+__all__ = ["shift_model"]
+
+#: Packed and unpacked weights are the same numbers; only the order of float32 sums may differ.
+_TOLERANCE = 1e-4
+
+
+def shift_model(options: ShiftOptions, *, report: Report = unreported) -> Shifted:
+    """Load, merge, convert, measure; the result is written whole or not at all.
+
+    Raises:
+        EdgeError: of the stage that failed.
+    """
+    from edgevision.deploy import MergeOptions, merged_graph
+    from edgevision.shiftadd.candidates import candidates
+    from edgevision.shiftadd.choose import selected
+    from edgevision.shiftadd.energy import energy_of
+    from edgevision.spec import parse_model
+
+    code = checked(options)
+    source = merged_graph(
+        parse_model(options.model),
+        MergeOptions(
+            model=options.model,
+            weights=options.weights,
+            weights_key=options.weights_key,
+            model_args=options.model_args,
+            input_size=options.input_size,
+        ),
+        report,
+    )
+    dense = source.graph.model
+    layers = selected(dense, options.select)
+    found, names = _chosen(source, layers, code, options, report)
+    report("convert")
+    model, rows = _converted(dense, names, code, options)
+    report("compare")
+    error, proof = _compared(model, source.samples, fold=options.fold)
+    speed, sizes, accuracy = _measured(source, model, options, report)
+    if options.out is not None:
+        _write(model, options.out)
+    kept = {c.name: "not selected" for c in candidates(dense)[0] if c.name not in {layer.name for layer in layers}}
+    kept |= {d.layer: d.reason for d in found.decisions if not d.converted} if found else {}
+    return Shifted(
+        info=source.info,
+        code=code,
+        layers=rows,
+        dense=kept,
+        declined=candidates(dense)[1],
+        error=error,
+        proof=proof,
+        energy=energy_of(rows, code),
+        speed=speed,
+        bytes=sizes,
+        search=found,
+        accuracy=accuracy,
+        warnings=(*source.warnings, *_warnings(rows, code)),
+        out=options.out,
+    )
+
+
+def _chosen(
+    source: MergedGraph, layers: Sequence[Any], code: ShiftCode, options: ShiftOptions, report: Report
+) -> tuple[Found | None, frozenset[str]]:
+    if options.max_drop is None:
+        return None, frozenset(c.name for c in layers)
+    from edgevision.cache import default_cache
+    from edgevision.shiftadd.choose import Budget, choose
+
+    budget = Budget(max_drop=options.max_drop, source=_source(source, options), images=options.images)
+    settings = {
+        "form": code.form,
+        "bits": code.bits,
+        "per_channel": options.per_channel,
+        "activations": options.activations,
+        "layers": [c.name for c in layers],
+        "data": options.data,
+    }
+
+    def converting(model: ir.Model, names: Collection[str]) -> object:
+        return _convert_in_place(model, names, code, options)
+
+    found = choose(source.graph.model, layers, code, budget, converting, default_cache(), report, settings)
+    assert found.chosen is not None
+    return found, found.chosen.converted
+
+
+def _source(source: MergedGraph, options: ShiftOptions) -> Any:
+    from edgevision.calibration.open_data import open_data
+    from edgevision.stages.quantize import image_shape
+
+    return open_data(str(options.data), image_shape(source.graph.model), source.info.preprocess)
+
+
+def _converted(
+    dense: ir.Model, names: Collection[str], code: ShiftCode, options: ShiftOptions
+) -> tuple[ir.Model, list[Layer]]:
+    model = dense.clone()
+    return model, _convert_in_place(model, names, code, options)
+
+
+def _convert_in_place(model: ir.Model, names: Collection[str], code: ShiftCode, options: ShiftOptions) -> list[Layer]:
+    from edgevision.shiftadd.convert import convert
+
+    return convert(
+        model, code, names, per_channel=options.per_channel, activations=options.activations, fold=options.fold
+    )
+
+
+def _compared(model: ir.Model, samples: Samples, *, fold: bool) -> tuple[Difference, Difference | None]:
+    """The converted graph against the dense one, and packed weights against unpacked ones."""
+    from edgevision.passes.dense_shifts import dense_shifts
+    from edgevision.stages.samples import run_graph, worst_over
+
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        outputs = run_graph(model, samples.feeds, Path(folder))
+        error = worst_over(samples.outputs, outputs)
+        if fold:
+            return error, None
+        plain = model.clone()
+        dense_shifts(plain)
+        proof = worst_over(run_graph(plain, samples.feeds, Path(folder)), outputs)
+    if proof.max_abs_over_std > _TOLERANCE:
+        raise GraphError(
+            "stage shiftadd",
+            f"packed weights give answers {proof.max_abs_over_std:.1e} of std away from unpacked ones",
+            "report it with the model",
+        )
+    return error, proof
+
+
+def _measured(
+    source: MergedGraph, model: ir.Model, options: ShiftOptions, report: Report
+) -> tuple[Speed, tuple[int, int], tuple[float, float] | None]:
+    """Time in ONNX Runtime, sizes of the files, and top-1 where there is data."""
+    import onnx_ir
+
+    from edgevision.quantize.evaluate import evaluate
+    from edgevision.quantize.judge import race
+    from edgevision.targets.onnxruntime import OnnxRuntime
+
+    report("measure")
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as name:
+        before, after = Path(name) / "dense.onnx", Path(name) / "shifted.onnx"
+        onnx_ir.save(source.graph.model, before)
+        onnx_ir.save(model, after)
+        target = OnnxRuntime(threads=1)
+        with target.load(before) as dense, target.load(after) as shifted:
+            feed = next(iter(source.samples.feeds[0].values()))
+            speed = race(dense, shifted, feed, seconds=2.0)
+            accuracy = None
+            if options.data is not None:
+                scores = evaluate(
+                    {"dense": dense, "shifted": shifted}, "dense", _source(source, options), options.images, len(feed)
+                ).scores
+                accuracy = tuple(100 * scores[key].figures()["top1"] for key in ("dense", "shifted"))
+        sizes = before.stat().st_size, after.stat().st_size
+    return speed, sizes, None if accuracy is None else (accuracy[0], accuracy[1])
+
+
+def _write(model: ir.Model, out: Path) -> None:
+    import onnx_ir
+
+    with whole_file(out) as staging:
+        onnx_ir.save(model, staging)
+
+
+def _warnings(rows: Sequence[Layer], code: ShiftCode) -> list[str]:
+    """Weights that met an end of the range, counted over all layers."""
+    whole = sum(row.weights for row in rows)
+    said = []
+    zeros, clamped, raised = (sum(getattr(row, key) for row in rows) for key in ("zeros", "clamped", "raised"))
+    if zeros:
+        said.append(f"{zeros:,} of {whole:,} weights are 0 and became 2^{code.least_exponent}: this form has no zero")
+    if clamped:
+        worst = max(rows, key=lambda row: row.clamped / row.weights)
+        said.append(
+            f"{clamped:,} of {whole:,} weights are above the largest code and were clamped, most of them in {worst.name} "
+            f"({worst.clamped / worst.weights:.1%}): --scale per-channel brings them into range"
+        )
+    if raised > whole / 100:
+        said.append(
+            f"{raised / whole:.1%} of the weights are below the least code and were raised to it: give more bits"
+        )
+    return said
