@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from plain import plain_model
 from prepare import Prepared, eager_model
 
-import edgevision as ev
+from edgevision.bundle import open_bundle
 from edgevision.proof import difference
 from edgevision.targets.onnxruntime import OnnxRuntime
 
@@ -63,7 +63,7 @@ def scaling_candidates(model: Prepared, threads: int) -> dict[str, Run]:
 
 
 def _bundle(path: Path, x: Array, threads: int, *, plugins: bool = True) -> Run:
-    artifact = ev.bundle.open_bundle(path).artifact["path"]
+    artifact = open_bundle(path).artifact["path"]
     runner = OnnxRuntime(threads=threads, plugins=plugins).load(path / artifact)
     return lambda: np.asarray(runner(x)[0])
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from prepare import Prepared
 
-import edgevision as ev
 from edgevision import native
+from edgevision.bundle import open_bundle
 from edgevision.devices.ort_trace import trace
 from edgevision.targets.onnxruntime import OnnxRuntime
 
@@ -25,7 +25,7 @@ SCAN_AND_WAVELET = {"EvSelectiveScan", "EvDWT", "EvIDWT", "EvWaveletConv", "EvPr
 
 def facts(model: Prepared) -> dict[str, Any]:
     """What is measured on one model besides its latency, one thread."""
-    artifact = model.kernels / ev.bundle.open_bundle(model.kernels).artifact["path"]
+    artifact = model.kernels / open_bundle(model.kernels).artifact["path"]
     opened = [_seconds_to_open(artifact) for _ in range(3)]
     per_op = _per_op(artifact, model)
     library = native.library_path()

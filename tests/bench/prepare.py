@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from torch import nn
 
 import edgevision as ev
 from edgevision.cache import stage_key
+from edgevision.manifest import read_manifest
 from edgevision.random_weights import randomise_
 from edgevision.registry import find_variant
 
@@ -30,7 +32,7 @@ class Prepared:
     Attributes:
         shape: of the input, batch 1.
         macs: multiply-accumulates of one image.
-        bodies: the bundle that does without kernels; None where the network has no operator of ours.
+        bodies: the bundle that does without kernels; None where the network itself has no operator of ours.
         export_seconds: what the plain export took when it was made.
     """
 
@@ -55,27 +57,28 @@ class Prepared:
 def prepare(name: str) -> Prepared:
     """Make what is missing or out of date."""
     folder = FOLDER / name
-    record, key = folder / "prepared.json", stage_key("bench", {"name": name, "plain": _plain_digest()})
+    model = eager_model(name)
+    plain = folder / f"plain-{_written_by(model)[:12]}.onnx"
+    record, key = folder / "prepared.json", stage_key("bench", {"name": name, "plain": plain.name})
     if record.exists():
         kept = json.loads(record.read_text("utf-8"))
         if kept["key"] == key:
             return Prepared.from_json(kept["files"])
-    record.unlink(missing_ok=True)
+        record.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    made = _make(name, folder)
+    made = _make(name, model, plain)
     record.write_text(json.dumps({"key": key, "files": made.to_json()}), encoding="utf-8")
     return made
 
 
-def _make(name: str, folder: Path) -> Prepared:
-    entry = find_variant(name)
-    model = eager_model(name)
+def _make(name: str, model: nn.Module, plain: Path) -> Prepared:
+    entry, folder = find_variant(name), plain.parent
     weights = folder / "deploy.pth"
     torch.save(model.state_dict(), weights)
     kernels = ev.export(name, target="ort", out=folder / "kernels", weights=weights)
-    own = ev.bundle.open_bundle(kernels).artifact["library"] is not None
-    bodies = ev.export(name, target="ort", out=folder / "bodies", weights=weights, plugins=False) if own else None
-    plain, seconds = _plain(model, folder, entry.input_shape)
+    portable = read_manifest(kernels / "manifest.json").graph.custom_ops
+    bodies = ev.export(name, target="ort", out=folder / "bodies", weights=weights, plugins=False) if portable else None
+    seconds = None if plain.exists() else _export(model, plain, entry.input_shape)
     return Prepared(
         name=name,
         shape=entry.input_shape,
@@ -95,10 +98,8 @@ def eager_model(name: str) -> nn.Module:
     return model
 
 
-def _plain(model: nn.Module, folder: Path, shape: tuple[int, ...]) -> tuple[Path, float | None]:
-    path = folder / f"plain-{_plain_digest()[:12]}.onnx"
-    if path.exists():
-        return path, None
+def _export(model: nn.Module, path: Path, shape: tuple[int, ...]) -> float:
+    """Write the plain export; returns the seconds it took."""
     start = time.perf_counter()
     with torch.no_grad():
         program = torch.onnx.export(plain_model(model), (torch.zeros(shape),), dynamo=True, verbose=False)
@@ -108,9 +109,12 @@ def _plain(model: nn.Module, folder: Path, shape: tuple[int, ...]) -> tuple[Path
     partial = path.with_suffix(".partial")
     program.save(partial, external_data=False)
     partial.replace(path)
-    return path, seconds
+    return seconds
 
 
-def _plain_digest() -> str:
-    sources = [Path(__file__).with_name("plain.py"), *sorted(Path(__file__).parents[2].glob("models/*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources) + torch.__version__.encode()).hexdigest()
+def _written_by(model: nn.Module) -> str:
+    """Hash of the files that the network's modules are written in: a plain export takes minutes."""
+    classes = {type(module) for module in model.modules()}
+    files = {Path(__file__).with_name("plain.py"), *(Path(inspect.getfile(c)) for c in classes)}
+    sources = (path.read_bytes() for path in sorted(files) if "torch" not in path.parts)
+    return hashlib.sha256(b"".join(sources) + torch.__version__.encode()).hexdigest()

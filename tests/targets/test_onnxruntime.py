@@ -114,3 +114,20 @@ def test_a_graph_with_nothing_to_change_is_its_own_artifact(tiny_bundle: Path) -
     """A classifier of three layers: no second copy of its weights."""
     assert manifest_of(tiny_bundle).artifact["path"] == "model.onnx"
     assert not (tiny_bundle / "model.ort.onnx").exists()
+
+
+def test_a_network_without_operators_of_ours_gets_the_kernels_it_can_use(tmp_path: Path) -> None:
+    """UniRepLKNet's portable graph is all standard; its layer norms and response norms become kernels."""
+    if native.why_not() is not None:
+        pytest.skip("the kernel library is not built")
+    small = {"dims": (16, 16, 24, 24), "depths": (1, 1, 1, 1), "num_classes": 10}
+    out = export("unireplknet_a", target="ort", model_args=small, input_size=(SIDE, SIDE), out=tmp_path / "bundle")
+    portable, lowered = types(out / "model.onnx"), types(out / "model.ort.onnx")
+    assert {"ReduceL2", "LayerNormalization", "Transpose"} <= set(portable)
+    assert lowered["EvResponseNorm"] == 4
+    assert lowered["EvChannelNorm"] == 5
+    assert not {"ReduceL2", "Transpose"} & set(lowered)
+    assert manifest_of(out).artifact["library"] == native.LIBRARY
+    wanted = outputs(out / "model.onnx", kernels=False)
+    for kernels in (False, True):
+        assert difference(wanted, outputs(out / "model.ort.onnx", kernels=kernels)).max_abs_over_std <= 5e-5
