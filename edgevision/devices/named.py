@@ -44,6 +44,7 @@ class NamedDevice:
         runner: our runner here, built for the device's processor; empty for the one built for this machine.
         kernels: our kernel library here, built for the device's processor; empty as above.
         provider: execution provider of the ONNX Runtime there, e.g. XNNPACK; empty for the CPU's.
+        trtexec: NVIDIA's program on the device; empty for where JetPack puts it.
         cpu: first core to pin to, as many follow as there are threads; -1 for none.
     """
 
@@ -57,6 +58,7 @@ class NamedDevice:
     runner: str = ""
     kernels: str = ""
     provider: str = ""
+    trtexec: str = ""
     cpu: int = -1
 
     def transport(self) -> SshTransport | AdbTransport:

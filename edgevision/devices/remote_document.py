@@ -17,7 +17,7 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.proof import worst_difference
 from edgevision.stages.samples import Samples
 
-__all__ = ["facts_of", "half_document", "parity_on", "whole_document"]
+__all__ = ["engine_document", "facts_of", "half_document", "parity_on", "whole_document"]
 
 
 def facts_of(
@@ -70,6 +70,37 @@ def whole_document(
         "migrations": end["migrations"],
         "preempted": end["preempted"],
         "parity": parity,
+    }
+
+
+def engine_document(
+    manifest: Manifest,
+    named: NamedDevice,
+    tensorrt: str,
+    compute: Sequence[float],
+    with_copies: Sequence[float],
+    *,
+    parity: Mapping[str, Any],
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+) -> dict[str, Any]:
+    """A profile of an engine: the GPU's own time is the model's, the time with copies stands beside it."""
+    told = Told(samples=list(compute))
+    facts = facts_of(manifest, named, before, ProfileOptions(), told)
+    latency = summarize(compute)
+    verdict, reasons = judge(latency)
+    reasons = (*reasons, *reasons_against(before, after))
+    return {
+        **facts,
+        "environment": {"before": state_of(before), "after": state_of(after)},
+        "runtime": {"name": "tensorrt", "version": tensorrt, "runner": "trtexec"},
+        "latency_ms": as_json(latency),
+        "with_copies_ms": as_json(summarize(with_copies)),
+        "verdict": "emulated" if named.emulated else ("unstable" if reasons else verdict),
+        "reasons": list(reasons),
+        "peak_memory_mib": None,
+        "parity": parity,
+        "efficiency": None,
     }
 
 

@@ -54,8 +54,13 @@ def profile_device(
         TargetError: the device's outputs differ from the bundle's sample.
     """
     manifest = open_bundle(bundle)
+    if manifest.target["name"] == "trt":
+        from edgevision.devices.engine_profile import profile_engine
+
+        return profile_engine(bundle, manifest, named, options, report)
     if manifest.target["name"] != "ort":
-        raise DataError(str(bundle), f"it is for {manifest.target['name']}", "devices run bundles of --target ort")
+        reason = f"it is for {manifest.target['name']}"
+        raise DataError(str(bundle), reason, "devices run bundles of --target ort or trt")
     samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
     report("connect")
     with open_device(named) as device, tempfile.TemporaryDirectory(prefix="edgevision-") as folder:

@@ -28,7 +28,7 @@ class Opened:
 
 
 def open_graph(path: Path) -> Opened:
-    """The portable graph of a bundle, or an ONNX file.
+    """An ONNX file, or a bundle's graph: as ONNX Runtime runs it, which INT8 was made of, else the portable one.
 
     Raises:
         DataError: neither is there.
@@ -37,7 +37,9 @@ def open_graph(path: Path) -> Opened:
     how = None
     if path.is_dir():
         manifest = open_bundle(path)
-        path, how = inside(path, manifest.graph.path), manifest.model.preprocess
+        run = str(manifest.artifact["path"])
+        as_run = manifest.target["name"] == "ort" and run.endswith(".onnx")
+        path, how = inside(path, run if as_run else manifest.graph.path), manifest.model.preprocess
     if not path.is_file():
         raise DataError(str(path), "there is no such file", "give a bundle or an ONNX file")
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]

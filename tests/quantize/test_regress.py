@@ -123,6 +123,14 @@ def test_planted_wrong_scale_fails_and_the_right_one_does_not(folder: Path) -> N
     assert wrong.evaluation.scores["net/ort/int8/ort_x86_vnni"].snr_db < 15
 
 
+def test_compare_names_the_planted_layer(folder: Path) -> None:
+    command = ["compare", str(folder / "float"), str(folder / "planted"), "--data", str(folder / "data.npz"), "--json"]
+    found = json.loads(CliRunner().invoke(app, command).stdout)
+    assert found["worst"]["tensor"] == "v10"
+    assert found["first"]["tensor"] == "v10"
+    assert found["worst"]["relative_l2"] > 0.5
+
+
 def test_baseline_is_paired_and_its_own(folder: Path, tmp_path: Path) -> None:
     options = RegressOptions(data=str(folder / "data.npz"), max_drop=5)
     good = regress([folder / "int8"], options, None)
