@@ -73,7 +73,7 @@ def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged
         raise UsageError(
             f"--out {options.out}", "deploy-form keys are known for models of the zoo only", "use .onnx for this model"
         )
-    found = merged_graph(spec, options, report)
+    found = merged_graph(spec, options, report, keep_unknown=True)
     if options.out:
         report("write")
         _write(options.out, spec, options, found.graph.model)
@@ -100,8 +100,8 @@ class MergedGraph:
     warnings: Sequence[str]
 
 
-def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report) -> MergedGraph:
-    """Load, capture and merge; `out` is not looked at."""
+def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report, *, keep_unknown: bool = False) -> MergedGraph:
+    """Load, capture and merge; `out` is not looked at. `keep_unknown`: see `read_onnx`."""
     from edgevision.cache import default_cache
     from edgevision.stages.capture import CaptureOptions
     from edgevision.stages.graph import deploy_graph
@@ -112,7 +112,9 @@ def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report) -> Merg
     batches = [1] * options.samples
     if isinstance(spec, OnnxFile):
         report("read")
-        read = read_onnx(spec.path, Batch(), options.input_size, batches, options.seed, report=report)
+        read = read_onnx(
+            spec.path, Batch(), options.input_size, batches, options.seed, keep_unknown=keep_unknown, report=report
+        )
         return MergedGraph(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     report("load")
     settings = LoadOptions(

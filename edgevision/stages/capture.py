@@ -7,6 +7,7 @@ The exporter's own optimizer stays off: it would merge norms into convolutions w
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from edgevision.stages.load import Loaded
 from edgevision.stages.prove import prove_against_module
 from edgevision.stages.samples import Samples
 from edgevision.stages.timing import Stopwatch
-from edgevision.stages.users_code import raised_by_user
+from edgevision.stages.users_code import line_of_user, raised_by_user
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -101,13 +102,23 @@ def _to_onnx(program: torch.export.ExportedProgram, loaded: Loaded, options: Cap
             input_names=[i.name for i in loaded.inputs],
         )
     except torch.onnx.errors.OnnxExporterError as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise GraphError(
-            loaded.info.variant, f"the ONNX exporter has no translation: {first}", "see docs/errors.md"
-        ) from error
+        reason = f"the ONNX exporter has no translation: {_untranslated(program, error)}"
+        raise GraphError(loaded.info.variant, reason, "write it with other operators; see docs/errors.md") from error
     if exported is None:
         raise GraphError(loaded.info.variant, "the ONNX exporter returned nothing", "upgrade torch")
     return exported.model
+
+
+def _untranslated(program: torch.export.ExportedProgram, error: BaseException) -> str:
+    """The operator that has none and the user's line that calls it, or what the exporter says of itself."""
+    said = str(error)
+    found = re.search(r"translating node %(?P<node>\w+) : .*?target=(?P<operator>[\w.]+)\]", said)
+    if found is None:
+        return next((line for line in said.splitlines() if line.strip()), type(error).__name__)
+    # The exporter decomposes first: the operator may have come out of another, whose name holds its own.
+    stem = found["operator"].split(".")[-2].strip("_")
+    callers = [n for n in program.graph.nodes if n.name == found["node"] or stem in n.name]
+    return found["operator"] + (line_of_user(callers[0].meta.get("stack_trace") or "") if callers else "")
 
 
 def _torch_overload(qualified: str) -> Any:

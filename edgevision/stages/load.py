@@ -91,6 +91,9 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
     _check_sides(made)
     check_fits(made.module, made.inputs, options.batch)
     weights = _give_weights(spec, made, options)
+    notes = [f"weights: {weights.source}"]
+    if isinstance(spec, FactoryModel) and weights.module.training:
+        notes.append("the factory returned it in train mode: exported in eval mode")
     module = weights.module.eval()
     digest = state_sha256(module.state_dict())
     info = ModelInfo(
@@ -110,7 +113,7 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
         cacheable=not isinstance(spec, FactoryModel),
         warnings=(*made.warnings, *weights.warnings),
     )
-    record = watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=[f"weights: {weights.source}"])
+    record = watch.record(inputs=[str(info.weights["sha256"])], outputs=[digest], notes=notes)
     return loaded, record
 
 

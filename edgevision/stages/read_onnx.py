@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgevision.errors import GraphError, ModelError, TargetError, UsageError
+from edgevision.errors import GraphError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
 from edgevision.spec import Batch
+from edgevision.stages.foreign_graph import refuse_nan, refuse_training_mode, unknown_operators
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.samples import Array, Samples, samples_of_graph
 from edgevision.stages.timing import Report, Stopwatch, unreported
@@ -42,19 +43,24 @@ def read_onnx(
     seed: int,
     *,
     merged: bool = True,
+    keep_unknown: bool = False,
     report: Report = unreported,
 ) -> Read:
     """Check, read, give its open dimensions sizes, and merge (unless `merged` is False).
 
+    With `keep_unknown`, a graph with operators that nobody here knows is merged around them: each merge is proven on its
+    own; the whole cannot be run, so there are no samples, and a warning says so.
+
     Raises:
-        GraphError: not ONNX, or damaged, or with missing external data.
-        ModelError: a weight is NaN.
+        GraphError: not ONNX, damaged, with missing external data, in training mode, with unknown operators.
+        ModelError: NaN in its weights, or in what it computes.
         UsageError: an open dimension that no option gives a size to.
     """
     watch = Stopwatch("read")
     model = _load(path)
+    unknown = _unknown(model, path, keep=keep_unknown)
     _give_sizes(model, batch, size)
-    feeds = [_feed(model, n, seed + i) for i, n in enumerate(batches)]
+    feeds = [] if unknown else [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
     samples = _samples(path, model, feeds, reference)
     digest = file_sha256(path)
@@ -69,7 +75,7 @@ def read_onnx(
         input_shape=tuple(d if isinstance(d, int) else "batch" for d in model.graph.inputs[0].shape or ()),
         weights={"source": path.name, "key": None, "sha256": digest},
     )
-    return Read(info=info, graph=graph, samples=samples)
+    return Read(info=info, graph=graph, samples=samples, warnings=unknown)
 
 
 def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], reference: str) -> Samples:
@@ -91,17 +97,28 @@ def _load(path: Path) -> ir.Model:
     try:
         onnx.checker.check_model(str(path))
         model = onnx_ir.load(path)
-        for value in model.graph.initializers.values():
-            if value.const_value is not None:
-                array = value.const_value.numpy()  # external data is read here, not half-way through a fold
-                if array.dtype.kind == "f" and np.isnan(array).any():
-                    raise ModelError(f"tensor {value.name} of {path.name}", "it has NaN values", "export it undamaged")
+        refuse_nan(model, path.name)
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error
     if not model.graph.outputs or not model.graph.inputs:
         raise GraphError(str(path), "its graph has no inputs or no outputs", "export it again")
+    refuse_training_mode(model)
     return model
+
+
+def _unknown(model: ir.Model, path: Path, *, keep: bool) -> tuple[str, ...]:
+    """What is to be said of operators that nobody here knows; GraphError unless they may be kept."""
+    names = ", ".join(unknown_operators(model))
+    if not names:
+        return ()
+    if not keep:
+        mend = "put their bodies into the file as functions; `edgevision reparam` merges around them as they are"
+        raise GraphError(str(path), f"nobody here knows its operators {names}", mend)
+    return (
+        f"operators that nobody here knows were kept as they are: {names}; the graph cannot be run, "
+        "so each merge is proven on its own and the whole is not",
+    )
 
 
 def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> None:

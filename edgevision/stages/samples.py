@@ -118,8 +118,19 @@ def _outputs(loaded: Loaded, example: Sequence[Any]) -> list[Array]:
 
 
 def samples_of_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path, reference: str) -> Samples:
-    """What the graph as given computes for `feeds`, run in the simplest way."""
-    return Samples(feeds=feeds, outputs=run_graph(model, feeds, folder), reference=reference)
+    """What the graph as given computes for `feeds`, run in the simplest way; nothing where there are none.
+
+    Raises:
+        ModelError: its own output is not finite.
+    """
+    outputs = run_graph(model, feeds, folder) if feeds else []
+    if not all(np.isfinite(array).all() for result in outputs for array in result if array.dtype.kind == "f"):
+        raise ModelError(
+            reference,
+            "it computes NaN or Inf for a standard normal input",
+            "check the weights: a norm's variance may be zero or negative, or a scale enormous",
+        )
+    return Samples(feeds=feeds, outputs=outputs, reference=reference)
 
 
 def representable_samples(samples: Samples, target: Target, model: ir.Model, folder: Path) -> Samples:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
-__all__ = ["raised_by_user"]
+__all__ = ["line_of_user", "raised_by_user"]
+
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in [^\n]*\n\s*(?P<code>[^\n]*)')
 
 _OURS = str(Path(__file__).resolve().parents[1])
 
@@ -18,6 +21,14 @@ def raised_by_user(error: Exception) -> str:
     if not frames:
         return said
     return f"{said}, at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`"
+
+
+def line_of_user(stack: str) -> str:
+    """`, at file.py:12 (the line)` of the innermost frame of a printed stack that is the user's; empty without one."""
+    frames = [f for f in _FRAME.finditer(stack) if _of_user(f["file"])]
+    if not frames:
+        return ""
+    return f", at {Path(frames[-1]['file']).name}:{frames[-1]['line']} `{frames[-1]['code'].strip()}`"
 
 
 def _of_user(filename: str) -> bool:
