@@ -19,7 +19,7 @@ CROSS := build/aarch64-linux
 CHECKED := edgevision models calibration plugins tests
 export EDGEVISION_CACHE ?= $(CURDIR)/build/cache
 
-.PHONY: demo test test-zoo zoo-table gpu-test device-test check types bench train-digits digits-int8 shiftadd-digits plugins runner wheel clean
+.PHONY: demo test test-zoo zoo-table gpu-test device-test check types bench bench-int8 train-digits digits-int8 shiftadd-digits plugins runner wheel clean
 
 demo: $(VENV)/.core
 	@mkdir -p $(DEMO)
@@ -60,6 +60,9 @@ types: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python tests/bench/run.py
 	$(BIN)/python tests/bench/calibration.py
+
+bench-int8: $(VENV)/.bench
+	for model in mobilemamba_digits unireplknet_digits van_digits; do $(BIN)/python tests/bench/int8_peers.py $$model; done
 
 train-digits: $(VENV)/.core
 	$(BIN)/python -m edgevision.train
@@ -114,5 +117,5 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core
-	$(PIP) --no-build-isolation -e '.[dev,bench]'
+	$(PIP) --no-build-isolation -e '.[dev,bench,timm]'
 	@touch $@

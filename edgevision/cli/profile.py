@@ -19,7 +19,9 @@ __all__ = ["register"]
 
 def profile(
     bundle: BundleArg,
-    device: Annotated[str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…")] = "local",
+    device: Annotated[
+        str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…, iphone")
+    ] = "local",
     threads: ThreadCount = 1,
     runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
     seconds: Annotated[float, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")] = 0.0,
@@ -57,12 +59,15 @@ def _measure(
     bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
 ) -> dict[str, Any]:
     """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    from edgevision.devices.iphone import IPHONE, profile_iphone
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
     from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
 
     if device == "local":
         return profile_local(bundle, options, report=report, watch=watch)
+    if device == IPHONE:
+        return profile_iphone(bundle, options, report=report)
     named = find_device(device)
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
@@ -96,7 +101,8 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("threads", document["threads"] or "as the runtime chooses"),
         ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
-        ("parity here", f"{document['parity']['max_abs_over_std']:.1e} of std"),
+        ("parity here", _parity(document["parity"])),
+        *((f"on {unit['name']}", _unit(unit)) for unit in document.get("compute_units", ())),
     ]
     print_facts(f"{bundle} on {document['device']['cpu']}", rows)
     if document["per_op"]:
@@ -134,6 +140,14 @@ def _sequence(found: dict[str, Any], what: str) -> str:
 
 def _number(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.0f} {unit}"
+
+
+def _parity(document: dict[str, Any] | None) -> str:
+    return "not taken" if document is None else f"{document['max_abs_over_std']:.1e} of std"
+
+
+def _unit(unit: dict[str, Any]) -> str:
+    return f"{unit['latency_ms']['p50']:.2f} ms p50, loaded in {unit['load_ms']:.0f} ms"
 
 
 def _placement(document: dict[str, int] | None) -> str:

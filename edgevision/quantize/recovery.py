@@ -20,7 +20,7 @@ class Recovery:
     """
 
     equalize: bool = False
-    migrate_scales: bool = False
+    migrate_scales: bool = True
     bias_correction: bool = False
     adaround: bool = False
     ssm_aware: bool = True

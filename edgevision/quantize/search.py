@@ -3,7 +3,8 @@
 A conversion that can be made layer by layer (INT8, power-of-two weights) loses accuracy and wins time or energy at
 each. Both are asked for once per layer and taken to add up: roundings of different layers are independent, so their
 noise powers add, and a layer's time is its own. That orders the layers, the cheapest loss per gain first, and the sets
-worth looking at are the prefixes of that order: 2^n sets become n. Nothing is decided on the sums alone: the sets that
+worth looking at are the prefixes of that order: 2^n sets become n. A layer without a gain of its own may still save its
+neighbours the conversions at its borders, so the prefixes of the order of loss alone are looked at as well. Nothing is decided on the sums alone: the sets that
 matter, and the one of all layers, are converted and *measured* whole; the front is made of those measurements.
 
 The module knows neither ONNX nor quantization. A conversion gives it four things:
@@ -120,10 +121,11 @@ def search(
         gains[layer] = float(journal.recall(f"gain {layer}", partial(gain, layer)))
     order = _order(layers, costs, gains)
     known.point(layers)
-    for count in _counts(order, gains, shares):
-        known.point(order[:count])
-    if budget is not None:
-        _approach(order, known, budget)
+    for family, weights in ((order, gains), (sorted(layers, key=costs.__getitem__), dict.fromkeys(layers, 1.0))):
+        for count in _counts(family, weights, shares):
+            known.point(family[:count])
+        if budget is not None:
+            _approach(family, known, budget)
     points = tuple(known.points.values())
     within = [p for p in points if budget is None or p.drop <= budget]
     chosen = max(within, key=lambda p: p.speed, default=None)

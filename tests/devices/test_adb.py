@@ -58,3 +58,33 @@ def test_missing_serial_and_missing_adb(transport: AdbTransport, monkeypatch: py
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DeviceError, match="adb is missing here"):
         RemoteDevice("phone", transport)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [  # what adb 29 and 36 print
+        ("adb: more than one device/emulator", "several devices answer"),
+        ("adb: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set", "has not allowed this computer"),
+        ("adb: device offline", "it is offline"),
+        ("adb: no devices/emulators found", "there is no device"),
+        ("* cannot connect to daemon at tcp:5037: Connection refused", "adb's server does not run"),
+    ],
+)
+def test_adbs_own_words_are_explained(transport: AdbTransport, tmp_path: Path, said: str, reason: str) -> None:
+    (tmp_path / "bin" / "adb").write_text(f'#!/bin/sh\ncat >&2 <<"END"\n{said}\nEND\nexit 1\n')
+    with pytest.raises(DeviceError, match=reason) as caught:
+        RemoteDevice("phone", transport)
+    assert caught.value.mend
+
+
+def test_a_device_without_the_tools(transport: AdbTransport, tmp_path: Path) -> None:
+    """A minimal sh with nothing but cat, mkdir, mktemp and rm beside it."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("cat", "mkdir", "mktemp", "rm"):
+        (tools / name).symlink_to(f"/usr/bin/{name}")
+    client = CLIENT.replace('sh -c "$5"', f'PATH={tools} /bin/sh -c "$5"')
+    (tmp_path / "bin" / "adb").write_text(client)
+    with pytest.raises(DeviceError, match="has no `timeout`") as caught:
+        RemoteDevice("phone", transport)
+    assert "toybox" in caught.value.mend

@@ -1,12 +1,15 @@
-"""A real adbd: a phone, or Debian's `adbd` on loopback. EDGEVISION_TEST_ADB names its serial, ..._FOLDER a folder there."""
+"""A real adbd: Debian's on loopback (see adbd.py), or a phone: EDGEVISION_TEST_ADB names its serial, ..._FOLDER a folder."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from adbd import Adbd, running_adbd
 from small_bundle import small_bundle
 
 from edgevision.devices.adb import AdbTransport
@@ -20,21 +23,31 @@ from edgevision.errors import DeviceError
 
 SERIAL = os.environ.get("EDGEVISION_TEST_ADB", "")
 FOLDER = os.environ.get("EDGEVISION_TEST_ADB_FOLDER", "/data/local/tmp")
-pytestmark = [
-    pytest.mark.skipif(not SERIAL, reason="EDGEVISION_TEST_ADB names no device"),
-    pytest.mark.skipif(shutil.which("adb") is None, reason="adb is not installed"),
-]
+
+
+@pytest.fixture(scope="module")
+def adbd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adbd | None]:
+    """The daemon on loopback; None where a phone is named."""
+    if SERIAL:
+        yield None
+        return
+    with running_adbd(tmp_path_factory.mktemp("adbd")) as running:
+        yield running
 
 
 @pytest.fixture
-def transport() -> AdbTransport:
-    return AdbTransport(serial=SERIAL, base=FOLDER)
+def transport(adbd: Adbd | None, monkeypatch: pytest.MonkeyPatch) -> AdbTransport:
+    if adbd is None:
+        return AdbTransport(serial=SERIAL, base=FOLDER)
+    for name, value in adbd.environment.items():
+        monkeypatch.setenv(name, value)
+    return AdbTransport(serial=adbd.serial, base=adbd.base)
 
 
 def left_behind(transport: AdbTransport) -> list[str]:
     lines: list[str] = []
     with RemoteDevice("adb", transport) as device:
-        device.run(["sh", "-c", 'ls -d "$1"/edgevision.*', "sh", FOLDER], seconds=10, on_line=lines.append)
+        device.run(["sh", "-c", 'ls -d "$1"/edgevision.*', "sh", transport.base], seconds=10, on_line=lines.append)
     assert len(lines) >= 2, "the lock and the work folder of this very session"
     return lines[2:]
 
@@ -63,8 +76,51 @@ def test_profile(transport: AdbTransport, tmp_path: Path) -> None:
     with RemoteDevice("adb", transport) as device:
         if device.probe()["arch"] != os.uname().machine:
             pytest.skip("the device has another processor than the runner built here")
-    named = NamedDevice(name="adb", address=f"adb://{SERIAL}", folder=FOLDER, onnxruntime=str(runtime_library()))
+    named = NamedDevice(
+        name="adb", address=f"adb://{transport.serial}", folder=transport.base, onnxruntime=str(runtime_library())
+    )
     document = profile_device(small_bundle(tmp_path / "small"), named, ProfileOptions(runs=12))
     assert document["runs"] == 12
     assert document["parity"]["max_abs_over_std"] < 1e-5
+    assert left_behind(transport) == []
+
+
+def test_metacharacters_are_arguments_only(transport: AdbTransport, tmp_path: Path) -> None:
+    lines: list[str] = []
+    hostile = [f"$(touch {tmp_path}/witness)", f"; touch {tmp_path}/witness", "'\"\\ \t*", "-n"]
+    with RemoteDevice("adb", transport) as device:
+        device.run(["printf", "[%s]", *hostile], seconds=10, on_line=lines.append)
+    assert "\n".join(lines) == "".join(f"[{word}]" for word in hostile)
+    assert not (tmp_path / "witness").exists()
+
+
+def test_serial_that_is_not_there(transport: AdbTransport) -> None:
+    with pytest.raises(DeviceError, match="no device of this serial"):
+        RemoteDevice("adb", AdbTransport(serial="127.0.0.1:9", base=transport.base))
+
+
+def test_daemon_killed_mid_run_is_a_lost_device_and_comes_back(transport: AdbTransport, adbd: Adbd | None) -> None:
+    if adbd is None:
+        pytest.skip("a phone's daemon is not ours to kill")
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            threading.Thread(target=adbd.kill).start()
+
+    device = RemoteDevice("adb", transport)
+    with pytest.raises(DeviceLostError):
+        device.run(["sh", "-c", "echo $$; echo sample; exec sleep 600"], seconds=100, on_line=on_line)
+    device.close()
+    assert lines[1:] == ["sample"]
+    end = time.monotonic() + 20
+    while Path(f"/proc/{lines[0]}").exists():
+        assert time.monotonic() < end, "the program is still there"
+        time.sleep(0.1)
+    with pytest.raises(DeviceError):
+        RemoteDevice("adb", transport)
+    adbd.restart()
+    with RemoteDevice("adb", transport) as restored:
+        assert restored.probe()["arch"]
     assert left_behind(transport) == []

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from small_bundle import small_bundle
 from sshd import Sshd
@@ -19,6 +22,7 @@ from edgevision.devices.named import VARIABLE, NamedDevice
 from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
 from edgevision.devices.runner import Told, read_tensors, runner_path, runtime_library, write_tensors
 from edgevision.errors import DataError, DeviceError, TargetError
+from edgevision.hashing import file_sha256
 from edgevision.pipeline import SAMPLE
 
 needs_runner = pytest.mark.skipif(runner_path() is None, reason="the runner is not built (make plugins)")
@@ -128,11 +132,11 @@ def test_what_a_lost_device_had_measured_is_kept(
 
 
 def test_bundle_of_another_target_is_refused(bundle: Path, tmp_path: Path) -> None:
-    other = tmp_path / "trt"
+    other = tmp_path / "coreml"
     shutil.copytree(bundle, other)
     text = (other / "manifest.json").read_text()
-    (other / "manifest.json").write_text(text.replace('"name": "ort"', '"name": "trt"'))
-    with pytest.raises(DataError, match="it is for trt"):
+    (other / "manifest.json").write_text(text.replace('"name": "ort"', '"name": "coreml"'))
+    with pytest.raises(DataError, match="it is for coreml"):
         profile_device(other, NamedDevice(name="x", address="ssh://127.0.0.1"), OPTIONS)
 
 
@@ -152,3 +156,47 @@ def test_lines_of_the_runner() -> None:
     for line in ('{"event":"run","ns":1500000}', '{"event":"run","ns":', "noise", '{"event":"warm","ns":2000000}'):
         told.line(line)
     assert (told.samples, told.warm, told.end) == ([1.5], [2.0], None)
+
+
+@needs_runner
+@needs_runtime
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to make the clock jump with")
+def test_samples_do_not_follow_a_jumping_clock(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    shim = tmp_path / "clock.so"
+    source = Path(__file__).with_name("jumping_clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(shim), str(source), "-ldl"], check=True, timeout=60)
+    jumps = "import time; a, b = time.time(), time.time(); assert abs(b - a) > 3000"
+    subprocess.run([sys.executable, "-c", jumps], env={"LD_PRELOAD": str(shim)}, check=True, timeout=60)
+    runner = script(tmp_path / "runner", f'LD_PRELOAD={shim} exec "{runner_path()}" "$@"')
+    document = profile_device(bundle, named(server, runner=runner, onnxruntime=str(runtime_library())), OPTIONS)
+    assert all(0 < sample < 60_000 for sample in document["latency_ms"]["samples"])
+    assert 0 < document["cold_start_ms"] < 600_000
+
+
+@needs_runner
+@needs_runtime
+def test_the_runner_killed_mid_run(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    """The real runner, ended by the kernel's out-of-memory killer or a person: told from a lost device."""
+    kill = f'"{runner_path()}" "$@" & own=$!; (sleep 3; kill -9 $own) & wait $own; exit $?'
+    device = named(server, runner=script(tmp_path / "runner", kill), onnxruntime=str(runtime_library()))
+    with pytest.raises(DeviceError, match=r"signal 9 after [1-9]\d* runs") as caught:
+        profile_device(bundle, device, ProfileOptions(runs=10, seconds=60))
+    assert not isinstance(caught.value, HalfMeasuredError)
+    assert list(server.tmp.iterdir()) == []
+
+
+@needs_runner
+@needs_runtime
+def test_a_model_newer_than_the_runtime_there(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    newer = tmp_path / "newer"
+    shutil.copytree(bundle, newer)
+    model = onnx.load(newer / "model.onnx")
+    model.opset_import[0].version = 99
+    onnx.save(model, newer / "model.onnx")
+    manifest = json.loads((newer / "manifest.json").read_text())
+    sha256 = file_sha256(newer / "model.onnx")
+    manifest["artifact"]["sha256"] = manifest["graph"]["sha256"] = sha256
+    (newer / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DeviceError, match="exit code 65") as caught:
+        profile_device(newer, named(server, onnxruntime=str(runtime_library())), OPTIONS)
+    assert "opset" in caught.value.mend

@@ -59,7 +59,7 @@ def test_search_is_as_good_as_trying_every_set(seed: int) -> None:
     assert found.chosen is not None
     assert found.chosen.drop <= budget
     assert found.chosen.speed - 1 >= 0.8 * (best.speed - 1)
-    assert sum(a.startswith("set") for a in conversion.asked) <= 10
+    assert sum(a.startswith("set") for a in conversion.asked) <= 20
 
 
 def test_layers_without_gain_stay_and_each_decision_has_its_numbers() -> None:
@@ -78,6 +78,21 @@ def test_no_set_within_the_budget_shows_the_nearest() -> None:
     found = Conversion({"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 1.0}).search(0.5)
     assert found.chosen is None
     assert (found.nearest.converted, found.nearest.drop) == (frozenset("a"), 1.0)
+
+
+def test_layers_that_gain_only_together_are_found() -> None:
+    """Each border costs 0.3: alone the middle layer loses time, left out it costs its neighbours more."""
+    conversion = Conversion({"a": 1.0, "b": 1.1, "c": 1.2, "d": 50.0}, {"a": 0.5, "b": -0.1, "c": 0.5, "d": 1.0})
+
+    def measure(layers: frozenset[str]) -> Point:
+        borders = sum((x in layers) != (y in layers) for x, y in zip("abc", "bcd", strict=True))
+        drop = sum(conversion.losses[x] for x in layers)
+        return Point(converted=layers, drop=drop, speed=2 + sum(conversion.gains[x] for x in layers) - 0.3 * borders)
+
+    conversion.measure = measure  # type: ignore[method-assign]
+    chosen = conversion.search(5.0).chosen
+    assert chosen is not None
+    assert chosen.converted == {"a", "b", "c"}
 
 
 def test_without_a_budget_the_fastest_is_taken() -> None:

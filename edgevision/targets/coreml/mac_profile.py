@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.errors import DeviceError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["UNITS", "Measured", "measure", "placement", "tethered"]
+from edgevision.errors import DeviceError
+from edgevision.targets.coreml.evaluator.program import open_package
+from edgevision.targets.coreml.features import Features
+from edgevision.targets.coreml.mac import as_core_ml_takes
+
+__all__ = ["UNITS", "Measured", "measure", "placement", "sample_features", "tethered"]
 
 #: Choices of compute units, as coremltools names them.
 UNITS = ("ALL", "CPU_AND_NE", "CPU_AND_GPU", "CPU_ONLY")
@@ -28,6 +34,11 @@ class Measured:
     compute_units: str
     load_ms: float
     samples_ms: Sequence[float]
+
+
+def sample_features(path: Path, feeds: Mapping[str, NDArray[np.generic]]) -> dict[str, Any]:
+    """What the package at `path` is given for inputs of its graph."""
+    return as_core_ml_takes(Features.of(open_package(path)), feeds)
 
 
 def tethered() -> Any:

@@ -2,7 +2,8 @@
 
 fp16 ends at 65,504 and vanishes below 6e-8. A square overflows from 256 on, a sum of many terms sooner than each term,
 exp beyond 11; an epsilon of 1e-12 added under a root is nothing. What these feed (the mean of squares, the root, the
-division by it) stays in fp32 too, up to the first operation that is not in `FOLLOWERS`.
+division by it) stays in fp32 too, up to the first operation that is not in `FOLLOWERS`. A product with a constant that
+fp16 has not (65,536, in fixed-point activations) stays, and the floor behind it.
 
 The scan is exempt: its rates are never positive and its sums are over a handful of states, so it cannot overflow, and
 staying in fp16 keeps it on the Neural Engine. It costs 1e-2 to 3e-2 of the output's std at the worst place, which is an
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 __all__ = ["FOLLOWERS", "KEPT", "computes_in_fp16"]
 
 #: MIL operations kept in fp32.
@@ -22,7 +25,7 @@ KEPT = frozenset(
     | {"cosh", "sinh", "tan", "local_response_norm"}
 )
 #: Kept in fp32 while what they read comes from an operation that is.
-FOLLOWERS = frozenset({"add", "mul", "real_div", "reduce_mean", "sqrt", "sub"})
+FOLLOWERS = frozenset({"add", "clip", "floor", "mul", "real_div", "reduce_mean", "sqrt", "sub"})
 EXEMPT = frozenset({"EvSelectiveScan"})
 
 
@@ -38,6 +41,12 @@ def _squares(op: Any) -> bool:
     return op.op_type == "mul" and op.x is op.y
 
 
+def _beyond_fp16(op: Any) -> bool:
+    """A product with a constant too large for fp16."""
+    factors = (op.x.val, op.y.val) if op.op_type == "mul" else ()
+    return any(v is not None and np.abs(v).max(initial=0.0) > np.finfo(np.float16).max for v in factors)
+
+
 def computes_in_fp16(op: Any) -> bool:
     """Whether an operation of the program may be cast to fp16 (an `op_selector` of coremltools)."""
     return not _kept(op, set())
@@ -46,7 +55,7 @@ def computes_in_fp16(op: Any) -> bool:
 def _kept(op: Any, seen: set[Any]) -> bool:
     if _source(op) in EXEMPT:
         return False
-    if op.op_type in KEPT or _squares(op):
+    if op.op_type in KEPT or _squares(op) or _beyond_fp16(op):
         return True
     if op.op_type not in FOLLOWERS or op in seen:
         return False

@@ -135,12 +135,9 @@ class CoreML:
         """On a Mac: times for every choice of compute units, and where the compute plan puts each operation."""
         from edgevision.latency import summarize
         from edgevision.manifest import as_json
-        from edgevision.targets.coreml.evaluator.program import open_package
-        from edgevision.targets.coreml.features import Features
-        from edgevision.targets.coreml.mac import as_core_ml_takes
-        from edgevision.targets.coreml.mac_profile import measure, placement
+        from edgevision.targets.coreml.mac_profile import measure, placement, sample_features
 
-        features = as_core_ml_takes(Features.of(open_package(path)), feeds)
+        features = sample_features(path, feeds)
         return {
             "placement": dict(placement(path)),
             "compute_units": [

@@ -1,5 +1,8 @@
 """The ONNX standard's own node tests, each put into one class: passed, or why ML programs cannot express it.
 
+Many at a time share one package: a graph of forty nodes side by side converts in little more than one node does. What
+cannot be expressed is found by lowering each alone; a package that fails as a whole is taken apart again.
+
 Inputs that decide a shape, or that MIL takes as constants (axes, scales, `k`), are given by those tests at run time;
 here they are made constants first, which is how exporters write them.
 """
@@ -7,7 +10,8 @@ here they are made constants first, which is how exporters write them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +21,17 @@ import onnx_ir as ir
 from onnx.backend.test.loader import load_model_tests
 
 from edgevision.errors import EdgeError
+from edgevision.targets.coreml.deployment import deployment
 from edgevision.targets.coreml.evaluator import Evaluator
+from edgevision.targets.coreml.lowering.graph import Lowerer
 from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.coreml.package import PackageOptions, convert, save
+from edgevision.targets.coreml.quiet import quiet
 
-__all__ = ["cases", "classified"]
+__all__ = ["cases", "classified", "classified_together"]
+
+TARGET = "iOS18"
+_TOGETHER = 40
 
 #: Inputs made constants, by operator.
 _SHAPING = {
@@ -76,23 +86,81 @@ def cases() -> dict[str, Any]:
 def classified(case: Any, folder: Path) -> str:
     """`pass`, the class of the reason why not, or `WRONG: ...` and `CRASH: ...`, which no test may be."""
     try:
-        _check(case, folder)
+        ready = _ready(case)
+        _check(ready, _computed([ready], folder))
     except EdgeError as error:
-        text = str(error)
-        return next((name for name, pattern in _CLASSES if re.search(pattern, text)), f"CRASH: {text}")
+        return _class(error)
     except AssertionError as error:
         return f"WRONG: {' '.join(str(error).split())[:300]}"
     return "pass"
 
 
-def _check(case: Any, folder: Path) -> None:
+def classified_together(chosen: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """`classified` of every case."""
+    results: dict[str, str] = {}
+    groups: dict[tuple[tuple[str, int], ...], list[tuple[str, _Ready]]] = {}
+    for index, (name, case) in enumerate(chosen.items()):
+        try:
+            with quiet():
+                ready = _ready(case, f"n{index}_")
+                Lowerer(ir.from_proto(ready.proto)).program(deployment(TARGET), {})
+        except EdgeError as error:
+            results[name] = _class(error)
+            continue
+        opsets = tuple(sorted((entry.domain, entry.version) for entry in ready.proto.opset_import))
+        groups.setdefault(opsets, []).append((name, ready))
+    for group in groups.values():
+        for first in range(0, len(group), _TOGETHER):
+            results |= _results(dict(group[first : first + _TOGETHER]), chosen, folder)
+    return results
+
+
+def _results(few: Mapping[str, _Ready], chosen: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    try:
+        got = _computed(list(few.values()), folder)
+        for ready in few.values():
+            _check(ready, got)
+    except (EdgeError, AssertionError):
+        return {name: classified(chosen[name], folder) for name in few}
+    return dict.fromkeys(few, "pass")
+
+
+def _class(error: EdgeError) -> str:
+    text = str(error)
+    return next((name for name, pattern in _CLASSES if re.search(pattern, text)), f"CRASH: {text}")
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A case with its shaping inputs made constants."""
+
+    case: Any
+    proto: onnx.ModelProto
+    feeds: Mapping[str, Any]
+
+
+def _ready(case: Any, prefix: str = "") -> _Ready:
     proto = onnx.ModelProto()
     proto.CopyFrom(case.model)
-    inputs, outputs = case.data_sets[0]
-    feeds = dict(_runtime_inputs(proto, inputs))
-    path = save(convert(ir.from_proto(proto), PackageOptions(precision="fp32", target="iOS18")), folder / "n.mlpackage")
-    got = Evaluator(path)(feeds)
-    for value, reference in zip(proto.graph.output, outputs, strict=True):
+    feeds = {prefix + name: value for name, value in _runtime_inputs(proto, case.data_sets[0][0])}
+    return _Ready(case, onnx.compose.add_prefix(proto, prefix) if prefix else proto, feeds)
+
+
+def _computed(few: Sequence[_Ready], folder: Path) -> dict[str, Any]:
+    """Outputs, by feature name, of one package that holds all of them."""
+    whole = onnx.ModelProto()
+    whole.CopyFrom(few[0].proto)
+    for ready in few[1:]:
+        whole.graph.MergeFrom(ready.proto.graph)
+        whole.functions.MergeFrom(ready.proto.functions)
+    package = convert(ir.from_proto(whole), PackageOptions(precision="fp32", target=TARGET))
+    feeds = {name: value for ready in few for name, value in ready.feeds.items()}
+    return Evaluator(save(package, folder / "n.mlpackage"))({mil_name(name): value for name, value in feeds.items()})
+
+
+def _check(ready: _Ready, got: Mapping[str, Any]) -> None:
+    case = ready.case
+    for value, reference in zip(ready.proto.graph.output, case.data_sets[0][1], strict=True):
         is_message = isinstance(reference, onnx.TensorProto)
         want = onnx.numpy_helper.to_array(reference) if is_message else np.asarray(reference)
         result = np.asarray(got[mil_name(value.name)])
@@ -126,7 +194,7 @@ def _runtime_inputs(proto: onnx.ModelProto, inputs: Any) -> Iterator[tuple[str, 
             proto.graph.initializer.append(tensor)
         else:
             proto.graph.input.append(entry)
-            yield mil_name(entry.name), _array(value)
+            yield entry.name, _array(value)
 
 
 def _array(value: Any) -> Any:

@@ -103,7 +103,8 @@ def node_model(
         if array is None:
             values.append(None)
             continue
-        value = ir.Value(name=tensor.name, type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(array.shape))
+        kind = ir.DataType.FLOAT if tensor.type == "T" else ir.DataType.from_numpy(array.dtype)
+        value = ir.Value(name=tensor.name, type=ir.TensorType(kind), shape=ir.Shape(array.shape))
         if index in fixed:
             value.const_value = ir.Tensor(array, name=tensor.name)
             initializers.append(value)

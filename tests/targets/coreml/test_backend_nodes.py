@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from backend_nodes import cases, classified
+from backend_nodes import cases, classified, classified_together
 
 #: One or two cases of every group of lowerings; the slow test runs them all.
 SAMPLE = re.compile(
@@ -34,7 +34,7 @@ def test_a_sample_of_the_standards_node_tests(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_all_node_tests_pass_or_have_a_class_of_reason(tmp_path: Path) -> None:
-    results = {name: classified(case, tmp_path) for name, case in cases().items()}
+    results = classified_together(cases(), tmp_path)
     broken = {name: result for name, result in results.items() if result.startswith(("WRONG", "CRASH"))}
     counts = Counter(results.values())
     for reason, count in counts.most_common():
