@@ -117,5 +117,5 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.core
-	$(PIP) --no-build-isolation -e '.[dev,bench]'
+	$(PIP) --no-build-isolation -e '.[dev,bench,timm]'
 	@touch $@

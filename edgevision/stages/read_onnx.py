@@ -131,7 +131,7 @@ def _give_sizes(model: ir.Model, batch: Batch, size: tuple[int, int] | None) -> 
             raise GraphError(str(value.name), "this input has no shape at all", "export the model with input shapes")
         dims: list[int | str] = []
         for axis, dim in enumerate(value.shape):
-            if isinstance(dim, int):
+            if isinstance(dim, int) and dim > 0:  # some exporters write an open dimension as -1 or 0
                 _check_fixed(str(value.name), axis, dim, batch, size)
                 dims.append(dim)
             elif axis == 0:
@@ -191,5 +191,11 @@ def _feed(model: ir.Model, batch: int, seed: int) -> Mapping[str, Array]:
 
 
 def _parameters(model: ir.Model) -> int:
+    """Float elements of the weights, which some exporters write as Constant nodes."""
     tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
+    tensors += [
+        node.attributes["value"].as_tensor()
+        for node in model.graph
+        if "value" in node.attributes and node.op_type == "Constant"
+    ]
     return sum(t.size for t in tensors if t.dtype.is_floating_point())

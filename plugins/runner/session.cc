@@ -72,11 +72,14 @@ void Session::Bind(std::vector<Tensor>& feeds) {
   outputs_.assign(count, nullptr);
 }
 
-void Session::Run() {
+void Session::Release() {
   for (OrtValue*& output : outputs_) {
     if (output != nullptr) api_->ReleaseValue(output);
     output = nullptr;
   }
+}
+
+void Session::Run() {
   Check(api_->Run(session_, nullptr, input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(),
                   outputs_.size(), outputs_.data()),
         kBadModel);

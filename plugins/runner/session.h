@@ -15,8 +15,9 @@ class Session {
   // Opens the runtime and the model; fails with a message and exit code 65 (model) or 69 (runtime).
   Session(const Options& options, std::vector<Tensor>& feeds);
 
-  // Runs once and keeps the outputs until the next run.
+  // Runs once and keeps the outputs until they are released, which must be before the next run.
   void Run();
+  void Release();
 
   // The last run's outputs, copied.
   std::vector<Tensor> Outputs();

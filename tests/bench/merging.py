@@ -43,7 +43,7 @@ def prepare_merging(name: str) -> Path:
         return folder
     import onnx_ir as ir
 
-    from edgevision.spec import Batch, OnnxFile, TimmModel, parse_model
+    from edgevision.spec import Batch, OnnxFile, parse_model
     from edgevision.stages.capture import CaptureOptions, capture
     from edgevision.stages.graph import merge
     from edgevision.stages.load import LoadOptions, load
@@ -52,8 +52,6 @@ def prepare_merging(name: str) -> Path:
 
     spec = parse_model(name)
     assert not isinstance(spec, OnnxFile)
-    if isinstance(spec, TimmModel):
-        _torchvision_operators()
     loaded, _ = load(spec, LoadOptions())
     samples = samples_of_module(loaded, [1], 0)
     model, record = capture(loaded, CaptureOptions(batch=Batch()), samples)
@@ -64,17 +62,6 @@ def prepare_merging(name: str) -> Path:
     lower(merged, kernels=True)
     ir.save(merged, folder / f"{FORMS[2]}.onnx")
     return folder
-
-
-def _torchvision_operators() -> None:
-    """timm imports torchvision, which fails to load where it was built for another torch; only the schemas are missed."""
-    import torch
-
-    try:
-        torch.ops.torchvision.nms  # noqa: B018 - looking it up is the question
-    except AttributeError:
-        for operator in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
 
 
 def merging_candidates(folder: Path, threads: int) -> dict[str, Callable[[], NDArray[np.float32]]]:

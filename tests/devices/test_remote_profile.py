@@ -132,11 +132,11 @@ def test_what_a_lost_device_had_measured_is_kept(
 
 
 def test_bundle_of_another_target_is_refused(bundle: Path, tmp_path: Path) -> None:
-    other = tmp_path / "trt"
+    other = tmp_path / "coreml"
     shutil.copytree(bundle, other)
     text = (other / "manifest.json").read_text()
-    (other / "manifest.json").write_text(text.replace('"name": "ort"', '"name": "trt"'))
-    with pytest.raises(DataError, match="it is for trt"):
+    (other / "manifest.json").write_text(text.replace('"name": "ort"', '"name": "coreml"'))
+    with pytest.raises(DataError, match="it is for coreml"):
         profile_device(other, NamedDevice(name="x", address="ssh://127.0.0.1"), OPTIONS)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import onnx_ir as ir
 import pytest
 import torch
 from net import ops
+from workspace import Command
 
 from edgevision.errors import GraphError, UsageError
 from edgevision.proof import difference
@@ -40,6 +44,25 @@ def test_the_deploy_form_takes_the_merged_values(captured: tuple[str, Loaded, ir
         expected, result = loaded.module(x), network(x)
     assert difference(expected.numpy(), result.numpy()).max_abs_over_std < 1e-5
     assert sum(p.numel() for p in network.parameters()) < sum(p.numel() for p in loaded.module.parameters())
+
+
+def test_from_a_checkpoint_to_a_checkpoint(
+    edgevision: Command, captured: tuple[str, Loaded, ir.Model], tmp_path: Path
+) -> None:
+    """`reparam NAME --weights training.pth --out deploy.pth`, which the deploy form takes strictly."""
+    name, loaded, _ = captured
+    if name != "unireplknet_a":
+        pytest.skip("one architecture shows it")
+    torch.save(loaded.module.state_dict(), tmp_path / "training.pth")
+    fields = [part for key, value in SMALL[name].items() for part in ("--model-arg", f"{key}={json.dumps(value)}")]
+    files = ("--weights", tmp_path / "training.pth", "--out", tmp_path / "deploy.pth")
+    ended = edgevision("reparam", name, *fields, *files, "--input-size", "64x64")
+    assert ended.code == 0, ended.err
+    network = create_model(name, deploy=True, **SMALL[name])
+    network.load_state_dict(torch.load(tmp_path / "deploy.pth", weights_only=True), strict=True)
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert difference(loaded.module(x).numpy(), network(x).numpy()).max_abs_over_std < 1e-5
 
 
 def test_a_graph_that_is_not_merged_is_refused(captured: tuple[str, Loaded, ir.Model]) -> None:

@@ -90,3 +90,14 @@ def test_a_range_of_batches_is_a_profile_on_the_command_line(edgevision: Command
     command = ("compile", tmp_path / "net.onnx", "--target", "trt", "--batch", "1:2:5", "--out", tmp_path / "bundle")
     assert edgevision(*command, "--compute-capability", "8.9").code == 0
     assert "x 1x3x8x8 to 2x3x8x8 to 5x3x8x8" in edgevision("inspect", tmp_path / "bundle").out
+
+
+def test_open_sizes_written_as_minus_one(edgevision: Command, tmp_path: Path) -> None:
+    """As Paddle's exporter writes them."""
+    proto = ir.to_proto(conv_net())
+    for dim, size in zip(proto.graph.input[0].type.tensor_type.shape.dim, (-1, 3, -1, -1), strict=True):
+        dim.dim_value = size
+    (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+    command = ("compile", tmp_path / "net.onnx", "--target", "trt", "--out", tmp_path / "bundle", "--json")
+    assert edgevision(*command).code == 2, "their size is asked for"
+    assert edgevision(*command, "--input-size", "8x8").document["manifest"]["model"]["input_shape"] == [1, 3, 8, 8]

@@ -13,6 +13,7 @@ import onnxruntime as ort
 import pytest
 from nets import needs_rtx, scan_net
 
+from edgevision.cache import Cache
 from edgevision.errors import TargetError
 from edgevision.ops.operator import DOMAIN
 from edgevision.proof import worst_difference
@@ -102,6 +103,19 @@ def test_two_builds_with_plugins_are_byte_identical(scans: ir.Model, tmp_path: P
         (tmp_path / name).mkdir()
         engines.append(TensorRT(compute_capability="8.6").build(scans, tmp_path / name).path.read_bytes())
     assert engines[0] == engines[1]
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+def test_two_compilations_of_a_kernel_are_byte_identical(scans: ir.Model, tmp_path: Path) -> None:
+    """The build above takes its kernels from the cache; here there is none."""
+    node = next(n for n in prepare(scans, precision="fp32", use_plugins=True, batch=1).nodes if n.operator == "EvIDWT")
+    kernels = Kernels(package="edgevision.plugins.triton", cache=Cache(root=None), timeout=300)
+    images = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (file,) = kernels.images([node], tmp_path / name, None).values()
+        images.append(file.read_bytes())
+    assert images[0] == images[1]
 
 
 def test_a_node_that_fell_through_to_its_body_is_noticed() -> None:

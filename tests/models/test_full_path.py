@@ -1,0 +1,57 @@
+"""The zoo through the whole path: merged, compiled for every target that is here, and equal to PyTorch.
+
+Here the quickest networks, at an odd size and with an open batch; `make test-zoo` takes every variant at its own size to
+every target.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from edgevision.manifest import Manifest
+from edgevision.pipeline import ExportOptions, export_bundle
+from edgevision.registry import Variant, find_variant, variants
+from edgevision.spec import Batch
+from edgevision.targets.target import targets
+
+QUICK = ("cfsr_x2", "eca_mobilenetv2")
+TOLERANCE = 1e-4
+
+
+def equal_to_pytorch(manifest: Manifest) -> bool:
+    """By the artifact itself where it ran, else by everything that was proven in its place."""
+    errors = [manifest.parity.max_abs_over_std, *(proof["max_abs_over_std"] for proof in manifest.proofs)]
+    known = [error for error in errors if error is not None]
+    return bool(known) and max(known) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_odd_sizes_and_an_open_batch(tmp_path: Path, name: str) -> None:
+    side = find_variant(name).least_side
+    size = (side + 33, side + 1)
+    options = ExportOptions(
+        model=name, target="ort", batch=Batch(1, 2, 3), input_size=size, out=tmp_path / name, samples=3
+    )
+    manifest = export_bundle(options).manifest
+    assert manifest.parity.status == "verified" and equal_to_pytorch(manifest)
+    assert [i["shape"][0] for i in manifest.inputs] == [None]
+    before, after = (manifest.reparam[key] for key in ("before", "after"))
+    assert before["nodes"] > after["nodes"] and manifest.reparam["applied"]
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("target", [name for name in targets() if name != "onnx"])
+@pytest.mark.parametrize("variant", variants().values(), ids=lambda v: v.name)
+def test_every_variant_on_every_target(tmp_path: Path, variant: Variant, target: str) -> None:
+    missing = targets()[target].create().why_not()
+    if missing is not None:
+        pytest.skip(missing.reason)
+    for package in variant.requires:
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    options = ExportOptions(model=variant.name, target=target, precision="fp32", out=tmp_path / variant.name)
+    assert equal_to_pytorch(export_bundle(options).manifest)

@@ -1,0 +1,71 @@
+"""The three stages: what each takes over from the one before, and that training recovers what rounding lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgevision.calibration.digits import Digits
+from edgevision.models.angular_attention import LinearAngularAttention
+from edgevision.models.shift_linear import ShiftLinear
+from edgevision.ops.shift_code import ShiftCode
+from edgevision.passes.tidy import tidy
+from edgevision.registry import create_model, find_variant
+from edgevision.shiftadd.candidates import candidates
+from edgevision.shiftadd.convert import convert
+from edgevision.shiftadd.recover import CONFIG, SIDE, Recovery, recover_fold
+from edgevision.shiftadd.stages import additive_from, mix_, shift_
+from edgevision.train.folds import Fold
+
+
+def test_stages_take_weights_over() -> None:
+    torch.manual_seed(0)
+    dense, additive = (create_model(f"pvt_v2_b0_{form}", **CONFIG) for form in ("sra", "linangular"))
+    images = torch.randn(8, 3, SIDE, SIDE)
+    additive_from(dense, additive, images)
+    attention, old = additive.block1[0].attn, dense.block1[0].attn
+    assert isinstance(attention, LinearAngularAttention)
+    assert torch.equal(attention.to_qk.weight, old.q.weight)
+    assert torch.equal(attention.to_v.weight, old.kv.weight[16:])
+    assert torch.equal(additive.block4[0].attn.qkv.weight[64:], dense.block4[0].attn.kv.weight)
+    assert torch.equal(additive.head.weight, dense.head.weight)
+    codes: list[torch.Tensor] = []
+    attention.qk_quant.register_forward_hook(lambda _, __, code: codes.append(code))
+    with torch.no_grad():
+        before = additive(images)
+        mean = codes[0].mean((0, 1, 2))
+        assert ((mean > 0.02) & (mean < 0.98)).sum() >= 8, "most bits of the code must tell tokens apart"
+        shift_(additive)
+        assert sum(isinstance(m, ShiftLinear) for m in additive.modules()) == 19
+        assert not torch.equal(additive(images), before)
+    mixed = mix_(create_model("pvt_v2_b0_linangular", **CONFIG))
+    names = {name for name, _ in mixed.named_parameters()}
+    assert {"block1.0.mlp.fc1.gate.gate.weight", "block1.0.mlp.fc1.experts.1.shift"} <= names
+
+
+def test_a_trained_shift_layer_becomes_the_operator_without_loss() -> None:
+    torch.manual_seed(1)
+    program = torch.onnx.export(
+        torch.nn.Sequential(ShiftLinear(24, 9)).eval(), (torch.randn(3, 24),), dynamo=True, optimize=False, opset_version=20,
+        verbose=False,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model
+    tidy(model)
+    (row,) = convert(model, ShiftCode(form="ps", bits=5), [c.name for c in candidates(model)[0]])
+    assert row.error == 0.0
+
+
+def test_training_recovers_what_three_bits_lose() -> None:
+    """On a part of the digits, for a few steps; docs/shiftadd.md has the cross-validated figures."""
+    how = find_variant("pvt_v2_b0_sra").preprocess
+    samples = list(Digits((SIDE, SIDE), how, indices=range(600)))
+    images, labels = np.stack([s.image for s in samples]), np.asarray([s.label for s in samples], np.int64)
+    fold = Fold(train=np.arange(480), test=np.arange(480, 600))
+    found = recover_fold(images, labels, fold, Recovery(dense=5, additive=1, shifted=3, bits=(3,)))
+    right = {step: float(answers.mean()) for step, answers in found.items()}
+    assert right["dense"] > 0.7
+    assert right["shifted, 3 bits, untrained"] < right["dense"] - 0.3
+    assert right["shifted, 3 bits"] > right["shifted, 3 bits, untrained"] + 0.2
+    assert right["additive"] == pytest.approx(right["dense"], abs=0.2)
