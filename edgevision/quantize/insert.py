@@ -54,6 +54,9 @@ def insert(
         source_input = inputs[0]
         assert source_input is not None  # the plan admits no linear operator without an input
         inserter.weights(node, inserter.scales[source_input][0], str(source_input.name))
+    for name, constant in list(model.graph.initializers.items()):
+        if not constant.uses() and not constant.is_graph_output():
+            model.graph.initializers.pop(name)  # the float weights, whose integers are there now
 
 
 def _root(value: ir.Value, scale_of: Mapping[ir.Value, ir.Value]) -> ir.Value:

@@ -62,7 +62,9 @@ def test_bundle_is_int8_and_its_manifest_says_what_it_cost(files: Path, monkeypa
     error = next(s for s in manifest.stages if s.name == "quantize").max_abs_over_std
     assert error is not None
     assert 1e-3 < error < 0.5
-    kinds = {n.op_type for n in ir.load(done.path / "model.onnx").graph}
+    written = ir.load(done.path / "model.onnx").graph
+    assert all(value.uses() for value in written.initializers.values())
+    kinds = {n.op_type for n in written}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
     assert check_bundle(done.path).parity.status == "verified"
 
