@@ -60,6 +60,7 @@ types: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python tests/bench/run.py
 	$(BIN)/python tests/bench/calibration.py
+	$(BIN)/python tests/bench/shift.py
 
 bench-int8: $(VENV)/.bench
 	for model in mobilemamba_digits unireplknet_digits van_digits; do $(BIN)/python tests/bench/int8_peers.py $$model; done

@@ -16,6 +16,7 @@ from edgevision.calibration.source import Image, Source, batches
 from edgevision.errors import GateError, GraphError, UsageError
 from edgevision.hashing import model_sha256
 from edgevision.ops.shift_code import ShiftCode
+from edgevision.passes.unpack_shifts import unpack_shifts
 from edgevision.quantize.evaluate import evaluate
 from edgevision.quantize.journal import Journal
 from edgevision.quantize.judge import fidelity
@@ -143,6 +144,7 @@ class _Lab:
 
     def _runner(self, model: ir.Model) -> Runner:
         path = self._folder / "model.onnx"
+        unpack_shifts(model)
         ir.save(model, path)
         return self._target.load(path)
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from edgevision.models.primitive_mixture import Mixture, set_latencies
 from edgevision.ops.shift_code import ShiftCode
+from edgevision.passes.unpack_shifts import unpack_shifts
 from edgevision.shiftadd.convert import convert
 from edgevision.targets.onnxruntime import OnnxRuntime
 
@@ -34,6 +35,7 @@ def expert_latencies(features_in: int, features_out: int, tokens: int, *, second
         ir.save(_layer(weight, tokens), multiply)
         shifted = _layer(weight, tokens)
         convert(shifted, _PS, ["layer"], activations="fixed")
+        unpack_shifts(shifted)
         ir.save(shifted, shift)
         feed = rng.standard_normal((tokens, features_in)).astype(np.float32)
         with target.load(multiply) as first, target.load(shift) as second:

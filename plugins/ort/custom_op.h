@@ -28,9 +28,10 @@ OrtStatusPtr guarded(Function&& function) noexcept {
   }
 }
 
-// A float input that may be absent.
+// An input that may be absent.
 struct Input {
   const float* data = nullptr;
+  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data); }  // of the one input that holds bytes
   Shape shape;
 };
 
@@ -86,12 +87,15 @@ float float_attribute(const OrtKernelInfo* info, const char* name, float fallbac
 std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback);
 std::vector<int64_t> ints_attribute(const OrtKernelInfo* info, const char* name, std::vector<int64_t> fallback);
 
-// The operator's side of Ort::CustomOpBase: all tensors float32, inputs from `Kernel::kRequired` on optional.
-template <class Kernel>
-struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel>, Kernel, true> {
+// The operator's side of Ort::CustomOpBase: all tensors float32 but for an input of bytes, inputs from
+// `Kernel::kRequired` on optional.
+template <class Kernel, size_t BytesInput = SIZE_MAX>
+struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel, BytesInput>, Kernel, true> {
   const char* GetName() const { return Kernel::kName; }
   size_t GetInputTypeCount() const { return Kernel::kInputs; }
-  ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  ONNXTensorElementDataType GetInputType(size_t index) const {
+    return index == BytesInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < Kernel::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
@@ -112,5 +116,6 @@ const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* projected_scan_op();
 const OrtCustomOp* wavelet_conv_op();
 const OrtCustomOp* response_norm_op();
+const OrtCustomOp* shift_linear_op();
 
 }  // namespace edgevision

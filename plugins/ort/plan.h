@@ -38,4 +38,13 @@ WaveletConv plan_wavelet_conv(const WaveletConvShapes& shapes, bool relu);
 // Pointers, epsilon and gelu are left null; y has the shape of x.
 ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma);
 
+// The codes of edgevision/ops/shift_code.py; `form` is ps, q, q_nonzero or apot, `bits` 2 to 8.
+ShiftCodes plan_shift_codes(const char* op, const std::string& form, int64_t bits);
+ShiftLinear::Activations parse_activations(const char* op, const std::string& activations);
+struct ShiftLinearShapes {
+  Shape x, packed, scale, bias;
+};
+// Pointers and activations are left null; `out` is the shape of the result.
+ShiftLinear plan_shift_linear(const ShiftLinearShapes& shapes, int width, Shape& out);
+
 }  // namespace edgevision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -11,12 +11,15 @@ import pywt
 from numpy.typing import NDArray
 from scan_cases import VARIANTS, Inputs, inputs_of, reference, tolerance
 
+from edgevision.ops.bit_packing import pack
 from edgevision.ops.channel_norm import OPERATOR as NORM
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
 from edgevision.ops.response_norm import OPERATOR as RESPONSE
+from edgevision.ops.shift_code import BITS, FORMS, ShiftCode
+from edgevision.ops.shift_linear import OPERATOR as SHIFT
 from edgevision.ops.wavelet_conv import OPERATOR as WAVELET_CONV
 
 # Channels of a group, states, length, batch: lone and partial vectors, partial tiles, several tiles, many states.
@@ -101,6 +104,27 @@ def _fused() -> dict[str, Case]:
     return found
 
 
+def _shifts() -> dict[str, Case]:
+    """Every code; lone and odd rows and outputs, several chunks of inputs; integers are held to the last bit."""
+    rng = np.random.default_rng(11)
+    found = {}
+    sizes = ((1, 1, 1), (3, 37, 5), (2, 530, 9), (7, 64, 16), (4, 1100, 3))
+    for (form, bits), activations in product(product(FORMS, BITS), ("float", "fixed", "int32")):
+        rows, K, N = sizes[bits % 5]
+        code = ShiftCode(form=form, bits=bits)
+        w = rng.standard_normal((N, K)) * 2.0 ** -rng.integers(0, 12, (N, K))
+        w[0, 0] = 0.0
+        x = (rng.standard_normal((rows, K)) * 2.0 ** rng.integers(-8, 12, (rows, K))).astype(np.float32)
+        scale, bias = (rng.standard_normal(N).astype(np.float32) for _ in range(2))
+        inputs: Inputs = [x, pack(code.encode(w), code.width), None if bits % 2 else scale, bias]
+        given: dict[str, AttributeValue] = {"form": form, "bits": bits, "activations": activations}
+        case = _case(SHIFT, inputs, given)
+        if activations == "int32" and inputs[2] is None:
+            case = replace(case, wanted=case.wanted.astype(np.float32).astype(np.float64), tolerance=0.0)
+        found[f"shift-{form}-{bits}-{activations}"] = case
+    return found
+
+
 def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeValue]) -> Case:
     wanted = np.asarray(operator.reference(inputs, operator.attribute_values(attributes))[0], np.float64)
     return Case(op=operator.name, inputs=inputs, attributes=attributes, wanted=wanted, tolerance=2e-5)
@@ -108,4 +132,4 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused()}
+    return {**_scans(), **_wavelets(), **_fused(), **_shifts()}

@@ -50,7 +50,13 @@ def inputs_of(op: str) -> list[Array]:
         return scan_inputs()
     if op in ("EvDWT", "EvIDWT"):
         return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
-    return fused_inputs(op)
+    return shift_inputs(2, 11, 5) if op == "EvShiftLinear" else fused_inputs(op)
+
+
+def shift_inputs(rows: int, K: int, N: int) -> list[Array]:
+    """Random codes of five bits."""
+    packed = np.random.default_rng(0).integers(0, 256, (N, -(-K // 8) * 5)).astype(np.uint8)
+    return [floats(1, rows, K), packed, floats(N), floats(N)]  # type: ignore[list-item]
 
 
 def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
@@ -143,6 +149,8 @@ def large_inputs(op: str) -> list[Array]:
     """Enough work for `op` to be split over threads."""
     if op == "EvSelectiveScan":
         return scan_inputs(K=2, Dg=96, N=4, L=200)
+    if op == "EvShiftLinear":
+        return shift_inputs(196, 256, 256)
     C, K, R, pixels = 96, 2, 5, 40
     maps, bands = (1, C, pixels, pixels), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
@@ -185,9 +193,9 @@ def test_buffers_may_lie_at_any_address(op: str) -> None:
     inputs = inputs_of(op)
     moved = []
     for array in inputs:
-        block = np.zeros(array.size + 32, np.float32)
-        start = -(block.ctypes.data // 4) % 16 + 1
-        moved.append(block[start : start + array.size].reshape(array.shape))
+        block = np.zeros(array.nbytes + 128, np.uint8)
+        start = -block.ctypes.data % 64 + 4
+        moved.append(block[start : start + array.nbytes].view(array.dtype).reshape(array.shape))
         moved[-1][...] = array
         assert moved[-1].ctypes.data % 64 == 4
     np.testing.assert_array_equal(run(op, moved, {}), run(op, inputs, {}))
@@ -202,6 +210,34 @@ def test_every_input_of_another_rank_is_refused(op: str) -> None:
         inputs[index] = inputs[index].reshape(-1)[None]
         if inputs[index].ndim != inputs_of(op)[index].ndim:
             assert "has " in refusal(op, inputs), name
+
+
+def test_shift_layers_say_what_does_not_fit() -> None:
+    op, inputs = "EvShiftLinear", shift_inputs(2, 11, 5)
+    assert "'packed' has shape [5, 10]; it must be" in refusal(op, inputs, bits=6)
+    assert "'scale' has shape [4]" in refusal(op, [*inputs[:2], floats(4), inputs[3]])
+    assert "'bias' has shape [6]" in refusal(op, [*inputs[:3], floats(6)])
+    assert "'form' is 'sp2'; it must be" in refusal(op, inputs, form="sp2")
+    assert "'bits' is 9; it must be 2 to 8" in refusal(op, inputs, bits=9)
+    assert "'activations' is 'int8'; it must be" in refusal(op, inputs, activations="int8")
+    for index, shape in ((0, (0, 3, 11)), (1, (0, 10))):
+        empty = [*inputs]
+        empty[index] = np.zeros(shape, inputs[index].dtype)
+        if index == 1:
+            empty[2:] = [floats(0), floats(0)]
+        assert run(op, empty, {}).size == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_pass_a_shift_layer(bad: float) -> None:
+    """In their own row, and as a product with the weight would."""
+    inputs = shift_inputs(2, 40, 5)
+    clean = run("EvShiftLinear", inputs, {})
+    inputs[0][0, 1, 7] = bad
+    y = run("EvShiftLinear", inputs, {})
+    assert not np.isfinite(y[0, 1]).any()
+    clean[0, 1] = y[0, 1]
+    np.testing.assert_array_equal(y, clean)
 
 
 def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:

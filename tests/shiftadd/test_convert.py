@@ -18,6 +18,7 @@ from edgevision.shiftadd.choose import selected
 from edgevision.shiftadd.convert import convert
 from edgevision.shiftadd.encode import encode_layer
 from edgevision.shiftadd.energy import ADD, MULTIPLY, SHIFT, energy_of
+from edgevision.targets.onnxruntime.lowering import lower
 
 PS = ShiftCode(form="ps", bits=5)
 LAYERS = ["depthwise", "conv", "linear", "head"]
@@ -56,6 +57,19 @@ def test_packed_folded_and_rounded_by_hand_agree(
     assert difference(answers(folded, tmp_path), answers(packed, tmp_path)).max_abs_over_std <= 1e-5
     assert difference(wanted, answers(packed, tmp_path)).max_abs_over_std <= (1e-5 if activations == "float" else 5e-3)
     assert difference(dense, wanted).max_abs_over_std > 1e-2, "without conversion nothing would be seen"
+
+
+def test_onnx_runtime_is_given_dense_weights_but_for_integer_layers(tmp_path: Path) -> None:
+    """Packed codes cost time there; they stay in the file, and the integer kernel keeps its layers."""
+    packed, integer = network(), network()
+    convert(packed, PS, LAYERS)
+    convert(integer, PS, ["linear", "head"], activations="int32")
+    wanted = answers(packed, tmp_path)
+    assert lower(packed, kernels=True)["unpack_shifts"] == 4
+    assert not any(n.domain for n in packed.graph)
+    assert sum(v.dtype == ir.DataType.UINT8 for v in packed.graph.initializers.values()) == 4
+    assert difference(wanted, answers(packed, tmp_path)).max_abs_over_std <= 1e-5
+    assert "unpack_shifts" not in lower(integer, kernels=True)
 
 
 def test_written_weights_are_powers_of_two(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from edgevision.passes.pad_channels import pad_channels
 from edgevision.passes.slice_of_conv import slice_of_conv
 from edgevision.passes.split_as_slices import split_as_slices
 from edgevision.passes.sum_of_groups import sum_of_groups
+from edgevision.passes.unpack_shifts import unpack_shifts
 
 __all__ = ["lower"]
 
@@ -36,6 +37,7 @@ _FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_
 _FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[_Step, ...] = (
+    unpack_shifts,
     split_as_slices,
     depthwise_blocks,
     conv_of_concat,

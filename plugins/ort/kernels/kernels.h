@@ -5,6 +5,7 @@
 // in any order on any thread.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace edgevision {
@@ -96,6 +97,50 @@ struct ResponseNorm {
   bool gelu;
 };
 
+// What the codes of packed power-of-two weights mean: sign (2^-shift[0] + 2^-shift[1]), a term left out at `kNone`.
+struct ShiftCodes {
+  static constexpr int kNone = -1, kMost = 256;
+  int width;  // bits of a code
+  bool two_terms;
+  int16_t shift[2][kMost];
+  bool negative[kMost];
+  float value[kMost];
+};
+
+// y = scale (W x) + bias over rows of x; see edgevision/ops/shift_linear for what the activations mean.
+struct ShiftLinear {
+  enum class Activations : uint8_t { kFloat, kFixed, kInteger };
+  static constexpr float kOne = 65536.0f;  // 1.0 in fixed point
+  const float* x;         // [rows, inputs]
+  const uint8_t* packed;  // [outputs, bytes]: codes side by side, least significant bit first
+  const float* scale;     // [outputs] or null
+  const float* bias;      // [outputs] or null
+  int32_t* operands;      // [rows, padded(inputs)], scratch
+  int32_t* special;       // [rows], scratch: whether a row holds an infinity or NaN
+  float* y;               // [rows, outputs]
+  const ShiftCodes* codes;
+  int64_t rows, inputs, outputs, bytes;
+  Activations activations;
+
+  // Whole vectors of any instruction set.
+  static constexpr int64_t padded(int64_t inputs) { return (inputs + 15) / 16 * 16; }
+  // floor(x 2^16) 2^-16 within 16 integer bits; NaN stays NaN.
+  static float floored(float x) {
+    const float whole = std::floor(x * kOne) / kOne;
+    return whole < -32768.0f ? -32768.0f : whole > 32767.0f ? 32767.0f : whole;
+  }
+  // The same as an integer; NaN becomes the least.
+  static int32_t units(float x) {
+    const float whole = floored(x);
+    return whole == whole ? static_cast<int32_t>(whole * kOne) : INT32_MIN;
+  }
+  static int code_at(const uint8_t* row, int64_t bytes, int width, int64_t index) {
+    const int64_t bit = index * width, byte = bit / 8;
+    const int word = row[byte] | (byte + 1 < bytes ? row[byte + 1] << 8 : 0);
+    return word >> (bit % 8) & ((1 << width) - 1);
+  }
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -120,6 +165,10 @@ struct Kernels {
   void (*response_norm_measure)(const ResponseNorm&, int64_t channel);
   void (*response_norm_factor)(const ResponseNorm&, int64_t image);
   void (*response_norm_scale)(const ResponseNorm&, int64_t channel);
+  // First `shift_linear_prepare` for each row, then `shift_linear` over some outputs each.
+  void (*shift_linear_prepare)(const ShiftLinear&, int64_t row);
+  int64_t (*shift_linear_items)(const ShiftLinear&);
+  void (*shift_linear)(const ShiftLinear&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

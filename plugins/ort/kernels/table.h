@@ -5,6 +5,7 @@
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
+#include "shift_linear.h"
 #include "wavelet_block.h"
 #include "wavelet_conv.h"
 
@@ -53,6 +54,9 @@ struct Table {
             &Response::measure,
             &Response::factor,
             &Response::scale,
+            &ShiftLinearKernel<V>::prepare,
+            &ShiftLinearKernel<V>::items,
+            &ShiftLinearKernel<V>::run,
             &exp,
             &softplus,
             &gelu};

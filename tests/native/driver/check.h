@@ -62,6 +62,7 @@ void fuzz_channel_norm(Random& random);
 void fuzz_wavelet(Random& random, bool inverse);
 void fuzz_wavelet_conv(Random& random);
 void fuzz_response_norm(Random& random);
+void fuzz_shift_linear(Random& random);
 
 // Shapes that must be refused, and that empty ones are not.
 void refuse();

@@ -22,6 +22,7 @@ void fuzz(long runs) {
     fuzz_wavelet(random, true);
     fuzz_wavelet_conv(random);
     fuzz_response_norm(random);
+    fuzz_shift_linear(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

@@ -35,6 +35,17 @@ void refuse_fused() {
   expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({1, 4, huge / 4, 1}, {4}); });
   expect_refused("EvResponseNorm: 'gamma' has shape [5]", [&] { plan_response_norm({1, 4, 2, 2}, {5}); });
 
+  const auto shift = [&](const Shape& x, const Shape& packed) { plan_shift_linear({x, packed, {}, {}}, 5, out); };
+  shift({0, 11}, {3, 10});
+  shift({4, 0}, {3, 0});
+  expect_refused("EvShiftLinear: 'x' has shape", [&] { shift({huge / 8, 8}, {1, 5}); });
+  expect_refused("EvShiftLinear: 'x' has shape", [&] { shift({0, beyond, beyond}, {1, 5}); });
+  expect_refused("EvShiftLinear: 'y' has shape", [&] { shift({huge / 8, 1}, {8, 5}); });
+  expect_refused("EvShiftLinear: 'operands' has shape", [&] { shift({huge / 8, 1}, {1, 5}); });
+  expect_refused("EvShiftLinear: 'packed' has shape [3, 5]", [&] { shift({4, 11}, {3, 5}); });
+  expect_refused("'form' is 'sp2'", [] { plan_shift_codes("EvShiftLinear", "sp2", 5); });
+  expect_refused("'bits' is 9", [] { plan_shift_codes("EvShiftLinear", "ps", 9); });
+
   const auto projected = [&](const Shape& x, int64_t channels, int64_t rank) {
     return plan_projected_scan({x, {rank + 2, channels}, {channels, rank}, {channels, 1}, {channels}, {channels}},
                                &zero, 1, false);

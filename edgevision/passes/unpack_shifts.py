@@ -1,0 +1,27 @@
+"""Packed power-of-two layers -> their bodies, for a runtime that folds constants: dense weights, made once at loading.
+
+The kernel that reads packed codes saves memory and costs time (docs/shiftadd.md), so what is to run fast is unpacked. The
+integer activations stay: every product of theirs is rounded, and only the kernel does that without a float64 matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from edgevision.passes.graph_pass import PassResult
+from edgevision.passes.inline_bodies import inline_bodies
+
+__all__ = ["unpack_shifts"]
+
+
+def unpack_shifts(model: ir.Model) -> PassResult:
+    """Inline the bodies of all shift layers but those with integer activations, in place."""
+    inlined = inline_bodies(model, _unpacked)
+    applied = tuple(replace(one, equation="unpack_shifts") for one in inlined.applied)
+    return replace(inlined, applied=applied)
+
+
+def _unpacked(node: ir.Node) -> bool:
+    return node.op_type in ("EvShiftLinear", "EvShiftConv") and node.attributes.get_string("activations") != "int32"
