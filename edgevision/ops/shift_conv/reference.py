@@ -52,12 +52,13 @@ def _integer_sums(
     attributes: Mapping[str, AttributeValue],
 ) -> NDArray[np.int64]:
     """Every shift there is in turn: the taps that have it add or subtract the map shifted by it."""
-    total, t = np.int64(0), code.terms
+    total: NDArray[np.int64] = np.zeros((), np.int64)
+    t = code.terms
     for shifts in (t.first, t.second):
         for shift in set(shifts.tolist()) - {NO_SHIFT}:
             signs = (t.sign * (shifts == shift))[codes]
             total = total + _convolved(x >> min(shift, 63), signs, group, attributes)
-    return np.asarray(total)
+    return total
 
 
 def _convolved(

@@ -90,7 +90,8 @@ def _integer(
         torch.nn.functional.conv2d(at.padded(units), signs, None, list(at.strides), 0, list(at.dilations), at.group)
         for units, signs in shifted(x, codes, code)
     )
-    return finished(reduce(torch.add, sums), *(None if v is None else v[:, None, None] for v in optional), x)
+    scale, bias = (None if v is None else v[:, None, None] for v in optional)
+    return finished(reduce(torch.add, sums), scale, bias, x)
 
 
 def _kernel(packed: Tensor, code: ShiftCode, taps: int, like: Tensor, at: _Geometry) -> Tensor:
