@@ -17,6 +17,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from edgevision.cache import Cache, stage_key
+from edgevision.calibration.calibrators import Method
 from edgevision.calibration.source import Image, batches
 from edgevision.errors import GraphError, UsageError
 from edgevision.hashing import model_sha256
@@ -27,7 +28,9 @@ from edgevision.quantize.coverage import Coverage, coverage
 from edgevision.quantize.exam import Exam
 from edgevision.quantize.journal import Journal
 from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
+from edgevision.quantize.noise import Noise
 from edgevision.quantize.observe import batch_of
+from edgevision.quantize.quiet import answers_with_image, quieted
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.search_int8 import Searched, Trials, search_int8
@@ -75,6 +78,7 @@ class Outcome:
         coverage: what ONNX Runtime computes in 8 bits, None for other targets.
         quantized, declined: linear operators in INT8, and those left out with the reason.
         races: placement -> its speed.
+        calibrator: that was taken.
         searched: what the search found, where one was asked for.
     """
 
@@ -88,6 +92,7 @@ class Outcome:
     quantized: tuple[str, ...]
     declined: dict[str, str]
     races: dict[str, Speed]
+    calibrator: Method
     searched: Searched | None = None
 
 
@@ -146,6 +151,9 @@ def quantize(
         if scheme.target == "ort":
             report("race")
             best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
+        if wanted is None and answers_with_image(original) and _gains(races.get(_title(best))):
+            report("noise")
+            best = _quiet(original, builder, best, data, target, races, feeds[0], folder)
         if wanted is not None:
             journal = Journal.of(cache, _search_key(builder, data, wanted, plugins=plugins))
             best = builder.build(journal.recall("placement", lambda: list(best.excluded)))
@@ -177,6 +185,25 @@ def _fastest(
             if tried.ratio > speed.ratio:
                 best, speed = form, tried
     return best, races
+
+
+def _quiet(
+    original: ir.Model,
+    builder: Builder,
+    best: Form,
+    data: CalibrationSet,
+    target: OnnxRuntime,
+    races: dict[str, Speed],
+    feed: Image,
+    folder: Path,
+) -> Form:
+    """`best`, less the operators whose rounding shows in the images it answers with; raced again where it was."""
+    with Noise(original, data) as noise:
+        form = quieted(builder, best, noise)
+    if form is not best and races:
+        with target.load(_saved(original, folder / "float.onnx")) as reference:
+            races[_title(form)] = _timed(form, reference, target, feed, folder)
+    return form
 
 
 def _search(
@@ -242,7 +269,7 @@ def _outcome(
     plainly: Fidelity,
 ) -> Outcome:
     speed = races.get(_title(best))
-    gained = speed is None or speed.interval[0] > 1.0
+    gained = bool(best.plan.linear) and _gains(speed)
     return Outcome(
         model=best.model if gained else model,
         gained=gained,
@@ -254,6 +281,7 @@ def _outcome(
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,
+        calibrator=builder.calibrator,
         searched=searched,
     )
 
@@ -267,6 +295,11 @@ def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
             f"{plain.snr_db:.1f} dB",
             "report it with the model and the processor: a kernel may saturate; try --scheme ort_x86_avx2",
         )
+
+
+def _gains(speed: Speed | None) -> bool:
+    """True too where the target cannot be timed here."""
+    return speed is None or speed.interval[0] > 1.0
 
 
 def _title(form: Form) -> str:
