@@ -19,7 +19,7 @@ import onnx_ir as ir
 from edgevision.cache import Cache, stage_key
 from edgevision.calibration.calibrators import Method
 from edgevision.calibration.source import Image, batches
-from edgevision.errors import GraphError, UsageError
+from edgevision.errors import UsageError
 from edgevision.hashing import model_sha256
 from edgevision.quantize.admit import admit
 from edgevision.quantize.builder import Builder, Form, calibrated_builder
@@ -27,7 +27,7 @@ from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.coverage import Coverage, coverage
 from edgevision.quantize.exam import Exam
 from edgevision.quantize.journal import Journal
-from edgevision.quantize.judge import Fidelity, Speed, fidelity, race
+from edgevision.quantize.judge import Fidelity, Speed, check_runtime, fidelity, race
 from edgevision.quantize.noise import Noise
 from edgevision.quantize.observe import batch_of
 from edgevision.quantize.quiet import answers_with_image, quieted
@@ -43,8 +43,6 @@ __all__ = ["Outcome", "Wanted", "quantize"]
 
 #: Images that the answers are compared on.
 COMPARED = 32
-#: A runtime may lose this much against the same graph computed node by node, unless what it has is clean anyway.
-_TOLERATED_DB, _CLEAN_DB = 3.0, 50.0
 #: Exceptions that a placement's title lists.
 _LISTED = 6
 
@@ -151,7 +149,8 @@ def quantize(
         if scheme.target == "ort":
             report("race")
             best, races = _fastest(original, builder, exclude, target, feeds[0], folder)
-        if wanted is None and answers_with_image(original) and _gains(races.get(_title(best))):
+        raced = races.get(_title(best))
+        if wanted is None and answers_with_image(original) and (raced is None or raced.gains):
             report("noise")
             best = _quiet(original, builder, best, data, target, races, feeds[0], folder)
         if wanted is not None:
@@ -161,7 +160,7 @@ def quantize(
             best = searched.form
             races[_title(best)] = searched.speed
         close, plainly = _fidelities(original, best.model, target, feeds, folder)
-    _check_runtime(close, plainly)
+    check_runtime(close, plainly)
     return _outcome(model, builder, best, races, searched, close, plainly)
 
 
@@ -269,7 +268,7 @@ def _outcome(
     plainly: Fidelity,
 ) -> Outcome:
     speed = races.get(_title(best))
-    gained = bool(best.plan.linear) and _gains(speed)
+    gained = bool(best.plan.linear) and (speed is None or speed.gains)
     return Outcome(
         model=best.model if gained else model,
         gained=gained,
@@ -284,22 +283,6 @@ def _outcome(
         calibrator=builder.calibrator,
         searched=searched,
     )
-
-
-def _check_runtime(computed: Fidelity, plain: Fidelity) -> None:
-    """Fused kernels round in another order, which makes other noise but not more of it."""
-    if computed.snr_db < plain.snr_db - _TOLERATED_DB and computed.snr_db < _CLEAN_DB:
-        raise GraphError(
-            "stage quantize",
-            f"ONNX Runtime computes the Q/DQ graph with {computed.snr_db:.1f} dB signal to noise, node by node it has "
-            f"{plain.snr_db:.1f} dB",
-            "report it with the model and the processor: a kernel may saturate; try --scheme ort_x86_avx2",
-        )
-
-
-def _gains(speed: Speed | None) -> bool:
-    """True too where the target cannot be timed here."""
-    return speed is None or speed.interval[0] > 1.0
 
 
 def _title(form: Form) -> str:
