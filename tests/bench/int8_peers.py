@@ -75,7 +75,7 @@ def main() -> None:
 
 def _ours(model: ir.Model, source: Source, how: Any, count: int, folder: Path, forms: dict[str, Path]) -> list[str]:
     scheme = find_scheme(default_scheme("ort"), "ort")
-    data = CalibrationSet(source=source, examined=examine(source, how, count), method="percentile", limit=count)
+    data = CalibrationSet(source=source, examined=examine(source, how, count), method=None, limit=count)
     found = quantize(model, scheme, data, cache=default_cache(), report=lambda _: None)
     if found.gained:
         forms["edgevision"] = _saved(found.model, folder / "ours.onnx")
