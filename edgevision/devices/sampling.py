@@ -31,57 +31,61 @@ INTERVAL = 0.25
 _POWER = re.compile(r"(\d+)(?:x(-?\d+)|([um]))")
 
 
-def sampling_script(seconds: float, root: str = "") -> str:
-    """The POSIX script, for at most `seconds`; `root` lets tests point it at a recorded tree."""
-    return f"""exec 3<&0
-R={quote(root)}
-get() {{ v=; {{ read -r v <"$1"; }} 2>/dev/null; [ -n "$v" ]; }}
-label() {{ l=; {{ read -r l <"$1"; }} 2>/dev/null; [ -n "$l" ] || l=$2; }}
-sysfs() {{
+#: What the script can read, as shell functions; `$R` is where the tree of files begins.
+_FUNCTIONS = """get() { v=; { read -r v <"$1"; } 2>/dev/null; [ -n "$v" ]; }
+label() { l=; { read -r l <"$1"; } 2>/dev/null; [ -n "$l" ] || l=$2; }
+sysfs() {
   line=
   for p in "$R"/sys/class/thermal/thermal_zone*; do
-    get "$p/temp" && label "$p/type" unnamed && line="$line;zone.${{p##*zone}}.$l=$v"
+    get "$p/temp" && label "$p/type" unnamed && line="$line;zone.${p##*zone}.$l=$v"
   done
   for p in "$R"/sys/class/thermal/cooling_device*; do
-    get "$p/cur_state" && label "$p/type" unnamed && line="$line;cooling.${{p##*device}}.$l=$v"
+    get "$p/cur_state" && label "$p/type" unnamed && line="$line;cooling.${p##*device}.$l=$v"
   done
   for p in "$R"/sys/devices/system/cpu/cpufreq/policy*; do
-    get "$p/scaling_cur_freq" && line="$line;clock.${{p##*/}}=$v"
+    get "$p/scaling_cur_freq" && line="$line;clock.${p##*/}=$v"
   done
-  [ -z "$line" ] || echo "sysfs|${{line#;}}"
-}}
-hwmon() {{
+  [ -z "$line" ] || echo "sysfs|${line#;}"
+}
+hwmon() {
   line=
   for c in "$R"/sys/class/hwmon/hwmon*; do
     get "$c/name" || continue
     n=$v
     for p in "$c"/power*_input; do
-      get "$p" && {{ w=$v; i=${{p##*/}}; label "${{p%input}}label" "$n.${{i%_input}}"; line="$line;$l=${{w}}u"; }}
+      get "$p" && { w=$v; i=${p##*/}; label "${p%input}label" "$n.${i%_input}"; line="$line;$l=${w}u"; }
     done
     [ "$n" = ina3221 ] || continue
     for i in 1 2 3; do
-      get "$c/in${{i}}_input" || continue
+      get "$c/in${i}_input" || continue
       w=$v
-      get "$c/curr${{i}}_input" && label "$c/in${{i}}_label" "$n.$i" && line="$line;$l=${{w}}x$v"
+      get "$c/curr${i}_input" && label "$c/in${i}_label" "$n.$i" && line="$line;$l=${w}x$v"
     done
   done
   for c in "$R"/sys/bus/i2c/drivers/ina3221x/*/iio*device*; do
     for i in 0 1 2; do
-      get "$c/in_power${{i}}_input" && label "$c/rail_name_$i" "ina3221x.$i" && line="$line;$l=${{v}}m"
+      get "$c/in_power${i}_input" && label "$c/rail_name_$i" "ina3221x.$i" && line="$line;$l=${v}m"
     done
   done
-  [ -z "$line" ] || echo "hwmon|${{line#;}}"
-}}
-has() {{ command -v "$1" >/dev/null 2>&1; }}
-tools() {{
+  [ -z "$line" ] || echo "hwmon|${line#;}"
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+tools() {
   if has vcgencmd; then
     p=$(vcgencmd pmic_read_adc 2>/dev/null) && echo "pmic|"$p
     p=$(vcgencmd get_throttled 2>/dev/null) && echo "throttled|$p"
   fi
-  has dumpsys && p=$(dumpsys thermalservice 2>/dev/null) && s=${{p#*Thermal Status: }} && [ "$s" != "$p" ] &&
-    echo "status|${{s%%[!0-9]*}}"
-}}
-work() {{
+  has dumpsys && p=$(dumpsys thermalservice 2>/dev/null) && s=${p#*Thermal Status: } && [ "$s" != "$p" ] &&
+    echo "status|${s%%[!0-9]*}"
+}
+"""
+
+
+def sampling_script(seconds: float, root: str = "") -> str:
+    """The POSIX script, for at most `seconds`; `root` lets tests point it at a recorded tree."""
+    return f"""exec 3<&0
+R={quote(root)}
+{_FUNCTIONS}work() {{
   turn=0
   while [ "$turn" -lt {int(seconds / INTERVAL) + 1} ]; do
     sysfs; hwmon
