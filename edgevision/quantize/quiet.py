@@ -1,8 +1,9 @@
 """A network that answers with an image leaves those operators in float whose rounding can be seen.
 
 A class survives noise that a picture does not. With e the noise and d the float network's own error, PSNR drops by
-10 log10(1 + e/d): where d is 40 dB below the peak, 0.3 dB are lost to noise of LIMIT. What makes most of it are few
-operators, those that read or write the residual trunk: its range is wide, and nothing normalises it.
+10 log10(1 + e/d): where d is 42 dB below the peak, 0.3 dB are lost to noise of LIMIT, and less where d is larger. What
+makes most of it are few operators, those that read or write the residual trunk: its range is wide, and nothing
+normalises it.
 
 Noise of operators adds up, so they are looked for in groups: the noisiest is halved until it is one operator, which
 stays float, and so on until what the groups left make together is within the limit. Then the whole form is measured.
@@ -19,8 +20,8 @@ from edgevision.quantize.restoration import scale_between
 
 __all__ = ["LIMIT", "answers_with_image", "quieted"]
 
-#: Of the peak's square: costs 0.3 dB of PSNR at 40 dB.
-LIMIT = 1e-4 * (10**0.03 - 1)
+#: Of the peak's square: costs 0.3 dB of PSNR at 42 dB.
+LIMIT = 10**-4.2 * (10**0.03 - 1)
 
 
 def answers_with_image(model: ir.Model) -> bool:
