@@ -6,7 +6,8 @@
     entropy      the range whose quantized distribution loses the least information, KL(P || Q), as in S. Migacz,
                  "8-bit inference with TensorRT" (GTC 2017), here over affine ranges too.
 
-The last two search: first the upper, then the lower end is moved inwards, zero always staying inside.
+The last two search: first the upper, then the lower end is moved inwards, zero always staying inside. None is best for
+every network: of CANDIDATES the one with the least noise is taken where no other is asked for.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 from edgevision.calibration.histogram import Histogram
 from edgevision.errors import UsageError
 
-__all__ = ["METHODS", "Method", "Range", "calibrated", "least_error_scales", "parse_method"]
+__all__ = ["CANDIDATES", "METHODS", "Method", "Range", "calibrated", "least_error_scales", "parse_method"]
 
 Method = Literal["min-max", "percentile", "entropy", "mse"]
 METHODS: tuple[Method, ...] = get_args(Method)
+#: What `auto` tries on the calibration set.
+CANDIDATES: tuple[Method, ...] = ("percentile", "min-max", "mse")
 #: Share of the values that `percentile` keeps.
 KEPT = 0.9999
 #: Ends tried by the searches, as shares of the whole range.
@@ -42,12 +45,14 @@ class Range:
     high: float
 
 
-def parse_method(text: str) -> Method:
-    """A method by name; UsageError when there is none."""
+def parse_method(text: str) -> Method | None:
+    """A method by name, None for `auto`; UsageError when there is none."""
+    if text == "auto":
+        return None
     for method in METHODS:
         if text == method:
             return method
-    raise UsageError(f"--calibrator {text}", "there is no such calibrator", f"one of: {', '.join(METHODS)}")
+    raise UsageError(f"--calibrator {text}", "there is no such calibrator", f"one of: auto, {', '.join(METHODS)}")
 
 
 def calibrated(histogram: Histogram, method: Method, *, levels: int = 256, symmetric: bool = False) -> Range:

@@ -32,6 +32,12 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest imports them by name alone: of two that share one, the second is not collected."""
+    names = [p.name for p in TESTS if p.name.startswith("test_")]
+    assert sorted(n for n in set(names) if names.count(n) > 1) == []
+
+
 def test_no_file_is_long() -> None:
     lengths = {name_of(p): len(p.read_text().splitlines()) for p in SOURCES}
     too_long = {name: n for name, n in lengths.items() if n >= LONGEST_FILE and name not in LONG_FILES}

@@ -59,7 +59,7 @@ def export(
     batch: BatchText = "1",
     data: DataText = None,
     scheme: SchemeText = None,
-    calibrator: Calibrator = "percentile",
+    calibrator: Calibrator = "auto",
     images: Images = 200,
     exclude: Exclude = None,
     max_drop: MaxDrop = None,

@@ -77,7 +77,7 @@ DataText = Annotated[
 SchemeText = Annotated[
     str | None, typer.Option("--scheme", help="INT8 scheme; the target's for this machine if absent")
 ]
-Calibrator = Annotated[str, typer.Option("--calibrator", help="min-max, percentile, entropy or mse")]
+Calibrator = Annotated[str, typer.Option("--calibrator", help="auto, min-max, percentile, entropy or mse")]
 Images = Annotated[int, typer.Option("--images", min=1, help="Images of --data that are used at most")]
 BiasCorrection = Annotated[
     bool | None,

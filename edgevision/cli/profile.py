@@ -101,6 +101,7 @@ def _show(bundle: Path, document: dict[str, Any]) -> None:
         ("threads", document["threads"] or "as the runtime chooses"),
         ("placement", _placement(document["placement"])),
         ("verdict", "; ".join([document["verdict"], *document["reasons"]])),
+        ("energy", _energy(document)),
         ("parity here", _parity(document["parity"])),
         *((f"on {unit['name']}", _unit(unit)) for unit in document.get("compute_units", ())),
     ]
@@ -140,6 +141,17 @@ def _sequence(found: dict[str, Any], what: str) -> str:
 
 def _number(value: float | None, unit: str) -> str:
     return "" if value is None else f"{value:.0f} {unit}"
+
+
+def _energy(document: dict[str, Any]) -> str:
+    """Of one inference; nothing is said where a profile has no sensors."""
+    sensors = document.get("sensors")
+    if not sensors:
+        return ""
+    if document["energy_mj"] is None:
+        return f"not known: {sensors['why_no_energy'] or 'it is emulated'}"
+    low, high = sensors["energy"]["interval"]
+    return f"{document['energy_mj']:.3g} mJ an inference ({low:.3g} to {high:.3g}, n = {sensors['energy']['n']})"
 
 
 def _parity(document: dict[str, Any] | None) -> str:

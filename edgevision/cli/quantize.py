@@ -37,7 +37,7 @@ def quantize(
     data: Annotated[str, typer.Option("--data", metavar="DIR|NPZ|NPY|digits", help="Images to calibrate on")],
     target: Annotated[str, typer.Option("--target", help="ort, trt (see `edgevision targets`)")] = "ort",
     scheme: SchemeText = None,
-    calibrator: Calibrator = "percentile",
+    calibrator: Calibrator = "auto",
     images: Images = 200,
     exclude: Exclude = None,
     max_drop: MaxDrop = None,

@@ -7,6 +7,7 @@ lacks something (`DeviceError`), and the device is gone (`DeviceLostError`): wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,10 @@ class Device(Protocol):
             DeviceError: it ran past `seconds`.
             DeviceLostError: the device went away.
         """
+        ...
+
+    def beside(self, script: str, on_line: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Run a script of ours while a block runs; each line of its stdout streams back."""
         ...
 
     def pull(self, name: str, target: Path) -> None:

@@ -19,10 +19,13 @@ from edgevision.devices.engine_record import EngineRecord, check_record, read_re
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.remote_document import engine_document, parity_on
+from edgevision.devices.sampling import Recording, sampling_script
 from edgevision.devices.trtexec import (
     ENGINE,
+    FINISHED,
     GRAPH,
     OUTPUTS,
+    STARTING,
     TIMES,
     build_command,
     read_outputs,
@@ -38,7 +41,7 @@ from edgevision.stages.samples import Samples, read_samples
 from edgevision.stages.timing import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["profile_engine"]
 
@@ -75,7 +78,7 @@ def profile_engine(
         _engine(device, trtexec, here, bundle / KEPT / named.name.replace("/", "_"), folder)
         report(f"{options.runs} runs")
         _push_feeds(device, samples, folder)
-        _ran(device, time_command(trtexec, list(samples.feeds[0]), options.runs), LONGEST_RUN)
+        recording = _timed(device, time_command(trtexec, list(samples.feeds[0]), options.runs, options.seconds))
         for name in (TIMES, OUTPUTS):
             device.pull(name, folder / name)
         after = dict(device.probe())
@@ -83,7 +86,7 @@ def profile_engine(
         parity = parity_on(_in_order(computed, manifest, samples, named.name), samples, manifest, named.name)
         compute, with_copies = read_times(folder / TIMES, named.name)
     return engine_document(
-        manifest, named, here.tensorrt, compute, with_copies, parity=parity, before=before, after=after
+        manifest, named, here.tensorrt, compute, with_copies, recording, parity=parity, before=before, after=after
     )
 
 
@@ -146,9 +149,29 @@ def _push_feeds(device: Device, samples: Samples, folder: Path) -> None:
         device.push(folder / f"feed.{number}", f"feed.{number}")
 
 
-def _ran(device: Device, command: list[str], seconds: float) -> None:
+def _timed(device: Device, command: list[str]) -> Recording:
+    """Time the engine, and read the sensors from when trtexec says that it starts until it tells what it found."""
+    recording = Recording()
+
+    def on_line(line: str) -> None:
+        if STARTING in line or FINISHED in line:
+            recording.ran()
+
+    with device.beside(sampling_script(LONGEST_RUN), recording.line):
+        _ran(device, command, LONGEST_RUN, on_line)
+    return recording
+
+
+def _ran(
+    device: Device, command: list[str], seconds: float, on_line: Callable[[str], None] = lambda _line: None
+) -> None:
     lines: list[str] = []
-    finished = device.run(command, seconds=seconds, on_line=lines.append)
+
+    def keep(line: str) -> None:
+        lines.append(line)
+        on_line(line)
+
+    finished = device.run(command, seconds=seconds, on_line=keep)
     if finished.code:
         said = [line for line in [*lines, *finished.errors.splitlines()] if "[E]" in line or "rror" in line]
         how = f"signal {finished.signal}" if finished.signal else f"exit code {finished.code}"

@@ -117,6 +117,7 @@ def profile_local(
         "per_op": list(traced.per_op) if traced and options.per_op else None,
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": None,
+        "sensors": None,
         "parity": parity,
         "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
         **told,

@@ -46,6 +46,7 @@ class NamedDevice:
         provider: execution provider of the ONNX Runtime there, e.g. XNNPACK; empty for the CPU's.
         trtexec: NVIDIA's program on the device; empty for where JetPack puts it.
         cpu: first core to pin to, as many follow as there are threads; -1 for none.
+        power: rails that add up to the board, joined by +; empty for what is known of Jetsons and the Raspberry Pi.
     """
 
     name: str
@@ -60,6 +61,7 @@ class NamedDevice:
     provider: str = ""
     trtexec: str = ""
     cpu: int = -1
+    power: str = ""
 
     def transport(self) -> SshTransport | AdbTransport:
         """How it is reached; UsageError when the address is none."""

@@ -10,8 +10,8 @@ import re
 import secrets
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -123,6 +123,30 @@ class RemoteDevice:
             raise DeviceError(self.name, f"{command[0]} ran longer than {seconds:.0f} s there", "give it more time")
         return Finished(code=ended.code, errors=ended.errors)
 
+    @contextmanager
+    def beside(self, script: str, on_line: Callable[[str], None]) -> Iterator[None]:
+        """Run a script of ours until the block ends; it ends itself when its stdin does. How it fares is not told.
+
+        A connection that goes is told by what runs in the block.
+        """
+        process = self._start(script)
+        errors = _Drain(process.stderr)
+        reader = threading.Thread(target=_follow, args=(process.stdout, on_line), daemon=True)
+        reader.start()
+        try:
+            yield
+        finally:
+            if process.stdin is not None:
+                with suppress(OSError):
+                    process.stdin.close()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            reader.join(5)
+            errors.text()
+
     def close(self) -> None:
         """Let go: the keeper sees the end of its input, removes the work folder and the lock, and ends."""
         with suppress(OSError):
@@ -206,6 +230,12 @@ def _read(
         elif line.strip():
             on_line(line.decode(errors="replace").rstrip("\r\n"))
     return b"".join(gathered), None
+
+
+def _follow(stream: IO[bytes] | None, on_line: Callable[[str], None]) -> None:
+    """Tell every line of a stream to its end."""
+    for line in stream or ():
+        on_line(line.decode(errors="replace").rstrip("\r\n"))
 
 
 class _Drain:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgevision.devices.device import DeviceLostError
+from edgevision.devices.energy import reasons_during, sensed
 from edgevision.devices.local import ProfileOptions, bundle_facts
 from edgevision.devices.named import NamedDevice
 from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told
+from edgevision.devices.sampling import Recording
 from edgevision.devices.throttling import reasons_against
 from edgevision.errors import TargetError
 from edgevision.latency import judge, summarize
@@ -47,6 +49,8 @@ def facts_of(
 def whole_document(
     facts: dict[str, Any],
     told: Told,
+    recording: Recording,
+    named: NamedDevice,
     *,
     parity: Mapping[str, Any],
     before: Mapping[str, str],
@@ -58,7 +62,7 @@ def whole_document(
     verdict, reasons = judge(latency)
     reasons = (*reasons, *(() if end.get("warm") else ("warming up did not settle within 10 s",)))
     reasons = (*reasons, *((f"it left its core {end['migrations']} times",) if pinned and end["migrations"] else ()))
-    reasons = (*reasons, *reasons_against(before, after))
+    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
     told_verdict = "emulated" if facts["device"]["emulated"] else ("unstable" if reasons else verdict)
     return {
         **facts,
@@ -70,7 +74,19 @@ def whole_document(
         "migrations": end["migrations"],
         "preempted": end["preempted"],
         "parity": parity,
+        **_sensors(recording, latency.mean, named),
     }
+
+
+def _sensors(recording: Recording, mean_ms: float, named: NamedDevice) -> dict[str, Any]:
+    """What was sensed during the runs; an emulator has no energy of its own."""
+    sensors = sensed(recording, mean_ms, named.power)
+    energy = sensors["energy"]
+    return {"sensors": sensors, "energy_mj": energy["mj"] if energy and not named.emulated else None}
+
+
+def _once(*reasons: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reasons))
 
 
 def engine_document(
@@ -79,6 +95,7 @@ def engine_document(
     tensorrt: str,
     compute: Sequence[float],
     with_copies: Sequence[float],
+    recording: Recording,
     *,
     parity: Mapping[str, Any],
     before: Mapping[str, str],
@@ -89,7 +106,7 @@ def engine_document(
     facts = facts_of(manifest, named, before, ProfileOptions(), told)
     latency = summarize(compute)
     verdict, reasons = judge(latency)
-    reasons = (*reasons, *reasons_against(before, after))
+    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
     return {
         **facts,
         "environment": {"before": state_of(before), "after": state_of(after)},
@@ -101,6 +118,7 @@ def engine_document(
         "peak_memory_mib": None,
         "parity": parity,
         "efficiency": None,
+        **_sensors(recording, latency.mean, named),
     }
 
 

@@ -15,6 +15,7 @@ from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.ort_trace import Trace, read_trace
 from edgevision.devices.remote_document import facts_of, half_document, parity_on, whole_document
 from edgevision.devices.runner import Told, read_tensors
+from edgevision.devices.sampling import Recording, sampling_script
 from edgevision.devices.watching import Watch, unwatched
 from edgevision.efficiency.analyse import analyse
 from edgevision.efficiency.remote_peaks import remote_peaks
@@ -69,7 +70,8 @@ def profile_device(
         report("push")
         push_kit(device, kit, samples, Path(folder))
         report(f"warm up, {options.runs} runs")
-        told, failure = _run(device, kit, options, watch)
+        recording = Recording()
+        told, failure = _run(device, kit, options, watch, recording)
         facts = facts_of(manifest, named, before, options, told)
         try:
             if failure is not None:
@@ -84,24 +86,31 @@ def profile_device(
                 peaks = remote_peaks(device, kit, options.threads, Path(folder))
         except DeviceLostError as lost:
             raise HalfMeasuredError(lost, half_document(facts, told, lost, options)) from lost
-    document = whole_document(facts, told, parity=parity, before=before, after=after, pinned=kit.cpu is not None)
+    document = whole_document(
+        facts, told, recording, named, parity=parity, before=before, after=after, pinned=kit.cpu is not None
+    )
     document |= {"per_op": list(traced.per_op) if options.per_op else None, "placement": dict(traced.placement)}
     document["efficiency"] = analyse(bundle, manifest, peaks, document["latency_ms"]["p50"], traced)
     return document
 
 
-def _run(device: Device, kit: Kit, options: ProfileOptions, watch: Watch) -> tuple[Told, DeviceError | None]:
-    """What was measured, and how it ended if not well."""
+def _run(
+    device: Device, kit: Kit, options: ProfileOptions, watch: Watch, recording: Recording
+) -> tuple[Told, DeviceError | None]:
+    """What was measured, and how it ended if not well; sensors are read meanwhile."""
     told = Told()
 
     def on_line(line: str) -> None:
         known = len(told.samples)
         told.line(line)
         if len(told.samples) > known:
+            recording.ran()
             watch(told.samples)
 
+    longest = LONGEST + options.seconds
     try:
-        finished = device.run(kit.command(options), seconds=LONGEST + options.seconds, on_line=on_line)
+        with device.beside(sampling_script(longest), recording.line):
+            finished = device.run(kit.command(options), seconds=longest, on_line=on_line)
     except DeviceLostError as lost:
         return told, lost
     return told, _failure(device.name, finished, told)

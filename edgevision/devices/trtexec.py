@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENGINE",
+    "FINISHED",
     "GRAPH",
     "OUTPUTS",
+    "STARTING",
     "TIMES",
     "build_command",
     "read_outputs",
@@ -33,6 +35,8 @@ __all__ = [
 
 #: Names in the device's work folder.
 ENGINE, GRAPH, TIMES, OUTPUTS = "model.engine", "model.trt.onnx", "times.json", "outputs.json"
+#: What it says before the first run and after the last one.
+STARTING, FINISHED = "Starting inference", "Timing trace has"
 #: Milliseconds that trtexec warms up for.
 WARM_UP_MS = 2000
 _BANNER = re.compile(r"\[TensorRT v(\d+)\]")
@@ -59,11 +63,11 @@ def build_command(trtexec: str, version: str, precision: str) -> list[str]:
     return [*words, *allowed, "--buildOnly"]
 
 
-def time_command(trtexec: str, feeds: Sequence[str], runs: int) -> list[str]:
-    """Time the engine on the bundle's own sample, input NAME from the file feed.N."""
+def time_command(trtexec: str, feeds: Sequence[str], runs: int, seconds: float = 0.0) -> list[str]:
+    """Time the engine on the bundle's own sample, input NAME from the file feed.N: `runs` times, and for `seconds`."""
     inputs = ",".join(f"{name}:feed.{number}" for number, name in enumerate(feeds))
     words = [trtexec, f"--loadEngine={ENGINE}", f"--loadInputs={inputs}", f"--warmUp={WARM_UP_MS}"]
-    words += [f"--iterations={runs}", "--duration=0", "--avgRuns=1"]
+    words += [f"--iterations={runs}", f"--duration={seconds:g}", "--avgRuns=1"]
     return [*words, f"--exportTimes={TIMES}", f"--exportOutput={OUTPUTS}"]
 
 

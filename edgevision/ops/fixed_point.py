@@ -22,10 +22,10 @@ ONE: Final = 2**16
 LEAST, GREATEST = -(2.0**15), 2.0**15 - 1
 
 
-def check_activations(op: str, activations: str, known: tuple[str, ...] = ACTIVATIONS) -> None:
+def check_activations(op: str, activations: str) -> None:
     """Refuse what the operator does not define."""
-    if activations not in known:
-        raise GraphError(op, f"activations {activations!r} is unknown", f"use one of {', '.join(known)}")
+    if activations not in ACTIVATIONS:
+        raise GraphError(op, f"activations {activations!r} is unknown", f"use one of {', '.join(ACTIVATIONS)}")
 
 
 def to_fixed(x: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -1,6 +1,8 @@
-"""What the bodies of the shift operators share: codes to dense weights, activations to fixed point.
+"""What the bodies of the shift operators share: codes to dense weights, activations to fixed point, integer sums.
 
 Packed weights are constants, so a runtime that folds constants unpacks them once, when it loads the model.
+
+Integers travel as whole float64 numbers, which hold sums of 32-bit numbers exactly and have a fast product.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from edgevision.ops.bit_packing import GROUP, packed_bytes
 from edgevision.ops.fixed_point import GREATEST, LEAST, ONE
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder
-from edgevision.ops.shift_code import ShiftCode
+from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
 
-__all__ = ["code_of", "codes", "floored", "rows_of", "table"]
+__all__ = ["DOUBLE", "code_of", "codes", "finished", "floored", "rows_of", "shifts_of", "table", "units"]
+
+DOUBLE = ir.DataType.DOUBLE
 
 
 def code_of(signature: Signature) -> ShiftCode:
@@ -59,6 +63,39 @@ def floored(r: Recorder, x: ir.Value) -> ir.Value:
     """floor(x·2^16)·2^-16, clamped."""
     whole = r.op("Floor", r.op("Mul", x, r.scalar(float(ONE))))
     return r.op("Clip", r.op("Mul", whole, r.scalar(1.0 / ONE)), r.scalar(LEAST), r.scalar(GREATEST))
+
+
+def shifts_of(code: ShiftCode) -> tuple[list[int], np.ndarray]:
+    """The shifts S that a code knows, and [codes, S]: how often, with which sign, each code adds x shifted by each."""
+    t = code.terms
+    shifts = sorted({int(s) for s in (*t.first, *t.second)} - {NO_SHIFT})
+    return shifts, np.stack([t.sign * ((t.first == s).astype(int) + (t.second == s)) for s in shifts], 1)
+
+
+def units(r: Recorder, x: ir.Value) -> ir.Value:
+    """The tensor in units of 2^-16, as a float64 that is whole."""
+    return r.op("Cast", r.op("Mul", floored(r, x), r.scalar(float(ONE))), to=DOUBLE)
+
+
+def finished(r: Recorder, total: ir.Value, scale: ir.Value | None, bias: ir.Value | None) -> ir.Value:
+    """Sums in units of 2^-16 as 32 bits hold them, then scale and bias, which have shapes that broadcast.
+
+    Without a scale the bias is part of the sum, and wraps around with it.
+    """
+    if scale is None and bias is not None:
+        total = r.op("Add", total, units(r, bias))
+    y = r.op("Mul", r.op("Cast", _wrapped(r, total), to=r.element_type), r.scalar(1.0 / ONE))
+    if scale is None:
+        return y
+    y = r.op("Mul", y, scale)
+    return y if bias is None else r.op("Add", y, floored(r, bias))
+
+
+def _wrapped(r: Recorder, total: ir.Value) -> ir.Value:
+    """A whole float64 as 32 bits with a sign hold it."""
+    half, whole = (table(r, np.array(v), DOUBLE) for v in (2.0**31, 2.0**32))
+    turns = r.op("Floor", r.op("Div", r.op("Add", total, half), whole))
+    return r.op("Sub", total, r.op("Mul", turns, whole))
 
 
 def _int32(r: Recorder, values: list[int]) -> ir.Value:

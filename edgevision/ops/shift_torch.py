@@ -1,14 +1,19 @@
-"""What the shift operators share in PyTorch: packed codes to a weight tensor, activations to fixed point."""
+"""What the shift operators share in PyTorch: packed codes to a weight tensor, activations to fixed point, integer sums.
+
+Integers travel as whole numbers in float64: sums of 32-bit numbers are exact there, and it has fast products.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from edgevision.ops.fixed_point import GREATEST, LEAST, ONE
-from edgevision.ops.shift_code import ShiftCode
+from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
 
-__all__ = ["floored", "unpacked", "weight"]
+__all__ = ["finished", "floored", "shifted", "unpacked", "weight"]
 
 
 def unpacked(packed: Tensor, width: int, per_row: int) -> Tensor:
@@ -27,3 +32,23 @@ def weight(packed: Tensor, code: ShiftCode, per_row: int, like: Tensor) -> Tenso
 def floored(x: Tensor) -> Tensor:
     """floor(x·2^16)·2^-16, clamped."""
     return (torch.floor(x * ONE) / ONE).clamp(LEAST, GREATEST)
+
+
+def shifted(x: Tensor, codes: Tensor, code: ShiftCode) -> Iterator[tuple[Tensor, Tensor]]:
+    """For every shift there is: x in units of 2^-16 shifted by it, and where `codes` add (1) or subtract (-1) that."""
+    units, t = (floored(x) * ONE).double(), code.terms
+    for shifts in (t.first, t.second):
+        for shift in sorted({int(s) for s in shifts} - {NO_SHIFT}):
+            signs = torch.as_tensor(t.sign * (shifts == shift), dtype=torch.float64, device=x.device)
+            yield torch.floor(units * 2.0**-shift), signs[codes]
+
+
+def finished(total: Tensor, scale: Tensor | None, bias: Tensor | None, like: Tensor) -> Tensor:
+    """Sums in units of 2^-16 as 32 bits hold them, then scale and bias; without a scale the bias is part of the sum."""
+    if scale is None and bias is not None:
+        total = total + (floored(bias) * ONE).double()
+    y = ((total + 2**31).remainder(2**32) - 2**31).to(like.dtype) / ONE
+    if scale is None:
+        return y
+    y = y * scale
+    return y if bias is None else y + floored(bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
@@ -15,6 +15,7 @@ from edgevision.quantize.adaround import grams
 from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.insert import insert
+from edgevision.quantize.noise import Noise
 from edgevision.quantize.plan import Plan, make_plan
 from edgevision.quantize.prepare import prepared
 from edgevision.quantize.recovery import Recovery
@@ -42,6 +43,7 @@ class Builder:
         scheme: of the target.
         ranges: by tensor name.
         method: of the weights' scales.
+        calibrator: that the ranges were taken with.
         means: of the inputs of linear operators, where biases are corrected.
         grams: second moments of the same, where weights are rounded adaptively.
         kept: operators that stay float in every form.
@@ -51,6 +53,7 @@ class Builder:
     scheme: Scheme
     ranges: Mapping[str, Range]
     method: Method
+    calibrator: Method
     means: Mapping[str, NDArray[Any]] | None = None
     grams: Mapping[str, NDArray[Any]] | None = None
     kept: tuple[str, ...] = ()
@@ -80,7 +83,14 @@ def calibrated_builder(
     offers = [exclude, *((*exclude, *offer) for offer in scheme.placements)]
     wanted = {str(v.name) for offer in offers for v in make_plan(model, scheme, offer).tensors}
     symmetric = scheme.activations.symmetric
-    ranges = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
+    found = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
+    builders = [
+        Builder(model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept)
+        for m, ranges in found.items()
+    ]
+    if len(builders) > 1:
+        report("choose the calibrator")
+    builder = _least_noise(builders, exclude, data)
     linear = make_plan(model, scheme, exclude).linear
     means = None
     if recovery.bias_correction:
@@ -90,15 +100,15 @@ def calibrated_builder(
     if recovery.adaround:
         report("adaptive rounding")
         moments = grams(model, linear, data.source, data.limit)
-    return Builder(
-        model=model,
-        scheme=scheme,
-        ranges=ranges,
-        method=weight_method(data.method),
-        means=means,
-        grams=moments,
-        kept=kept,
-    )
+    return replace(builder, means=means, grams=moments)
+
+
+def _least_noise(builders: Sequence[Builder], exclude: Sequence[str], data: CalibrationSet) -> Builder:
+    """The one whose form with everything in 8 bits is closest to float on the calibration set."""
+    if len(builders) == 1:
+        return builders[0]
+    with Noise(builders[0].model, data) as noise:
+        return min(builders, key=lambda builder: noise.of(builder.build(exclude).model))
 
 
 def weight_method(method: Method) -> Method:

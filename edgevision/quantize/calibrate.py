@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
 
 from edgevision.cache import Cache, stage_key
-from edgevision.calibration.calibrators import Method, Range, calibrated
+from edgevision.calibration.calibrators import CANDIDATES, Method, Range, calibrated
 from edgevision.calibration.examine import Examined
 from edgevision.calibration.source import Source
 from edgevision.hashing import model_sha256
@@ -24,12 +25,20 @@ FILE = "ranges.json"
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationSet:
-    """An examined source, how many of its images are used, and the rule that makes ranges of them."""
+    """An examined source, how many of its images are used, and the rule that makes ranges of them.
+
+    `method` None tries several, of which the one with the least noise is taken.
+    """
 
     source: Source
     examined: Examined
-    method: Method
+    method: Method | None
     limit: int | None
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The rules to be tried."""
+        return CANDIDATES if self.method is None else (self.method,)
 
 
 def calibrate(
@@ -40,16 +49,14 @@ def calibrate(
     symmetric: bool,
     cache: Cache,
     report: Callable[[str], None],
-) -> dict[str, Range]:
-    """The range of each tensor of `model` over the calibration set."""
+) -> dict[Method, dict[str, Range]]:
+    """The range of each tensor of `model` over the calibration set, by each of its methods: one run serves all."""
     seen = {"graph": model_sha256(model), "data": data.examined.sha256, "tensors": sorted(tensors)}
-    key = stage_key("calibrate", {**seen, "method": data.method, "symmetric": symmetric})
-    kept = cache.get(key)
-    if kept is not None:
-        ranges = _read(kept / FILE)
-        if ranges is not None:
-            return ranges
-        cache.drop(key)
+    keys = {m: stage_key("calibrate", {**seen, "method": m, "symmetric": symmetric}) for m in data.methods}
+    kept = {method: _kept(cache, key) for method, key in keys.items()}
+    found = {method: ranges for method, ranges in kept.items() if ranges is not None}
+    if len(found) == len(keys):
+        return found
     progress = Progress(cache=cache, key=stage_key("calibrating", seen))
     every = max(1, data.examined.images // 10)
     histograms = observe(
@@ -60,14 +67,26 @@ def calibrate(
         lambda images: report(f"calibrate {images}/{data.examined.images}") if images % every == 0 else None,
         progress,
     )
-    ranges = {name: calibrated(h, data.method, symmetric=symmetric) for name, h in histograms.items()}
-    cache.put(key, lambda folder: _write(folder / FILE, ranges))
+    for method in keys.keys() - found.keys():
+        found[method] = {name: calibrated(h, method, symmetric=symmetric) for name, h in histograms.items()}
+        cache.put(keys[method], partial(_write, found[method]))
     progress.forget()
+    return {method: found[method] for method in data.methods}
+
+
+def _write(ranges: dict[str, Range], folder: Path) -> None:
+    text = json.dumps({name: (r.low, r.high) for name, r in ranges.items()})
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def _kept(cache: Cache, key: str) -> dict[str, Range] | None:
+    kept = cache.get(key)
+    if kept is None:
+        return None
+    ranges = _read(kept / FILE)
+    if ranges is None:
+        cache.drop(key)
     return ranges
-
-
-def _write(path: Path, ranges: dict[str, Range]) -> None:
-    path.write_text(json.dumps({name: (r.low, r.high) for name, r in ranges.items()}), encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Range] | None:

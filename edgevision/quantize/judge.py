@@ -18,12 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgevision.calibration.source import Image
+from edgevision.errors import GraphError
 from edgevision.latency import summarize
 from edgevision.targets.target import Runner
 
-__all__ = ["Clock", "Fidelity", "Speed", "fidelity", "race"]
+__all__ = ["Clock", "Fidelity", "Speed", "check_runtime", "fidelity", "race"]
 
 Clock = Callable[[], float]
+#: A runtime may lose this much against the same graph computed node by node, unless what it has is clean anyway.
+_TOLERATED_DB, _CLEAN_DB = 3.0, 50.0
 #: How long a race takes.
 SECONDS = 4.0
 
@@ -54,6 +57,11 @@ class Speed:
     second_ms: float
     pairs: int
 
+    @property
+    def gains(self) -> bool:
+        """Whether the second is faster beyond doubt."""
+        return self.interval[0] > 1.0
+
 
 def fidelity(reference: Runner, result: Runner, feeds: Sequence[Image]) -> Fidelity:
     """Run both on `feeds` ([N, C, H, W] each) and compare."""
@@ -70,6 +78,21 @@ def fidelity(reference: Runner, result: Runner, feeds: Sequence[Image]) -> Fidel
                 same += (expected.argmax(1) == got.argmax(1)).tolist()
     ratio = math.inf if noise == 0 else (10 * math.log10(signal / noise) if signal > 0 else -math.inf)
     return Fidelity(snr_db=ratio, agreement=float(np.mean(same)) if same else None, images=images)
+
+
+def check_runtime(computed: Fidelity, plain: Fidelity) -> None:
+    """Fused kernels round in another order, which makes other noise but not more of it.
+
+    Raises:
+        GraphError: there is more of it.
+    """
+    if computed.snr_db < plain.snr_db - _TOLERATED_DB and computed.snr_db < _CLEAN_DB:
+        raise GraphError(
+            "stage quantize",
+            f"ONNX Runtime computes the Q/DQ graph with {computed.snr_db:.1f} dB signal to noise, node by node it has "
+            f"{plain.snr_db:.1f} dB",
+            "report it with the model and the processor: a kernel may saturate; try --scheme ort_x86_avx2",
+        )
 
 
 def race(

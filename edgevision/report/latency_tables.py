@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edgevision.report.entry import Entry
 from edgevision.report.quantile import quantile, quantile_interval
@@ -58,7 +59,7 @@ def rest_table(entries: Sequence[Entry]) -> Table:
                 cell(len(whole.get("samples", ())) or None),
                 ms(e.document.get("cold_start_ms")),
                 cell(e.document.get("peak_memory_mib"), ".0f"),
-                cell(e.document.get("energy_mj"), ".3g"),
+                _energy(e.document),
                 cell(
                     None if placement is None else ", ".join(f"{n} nodes on {where}" for where, n in placement.items())
                 ),
@@ -67,9 +68,25 @@ def rest_table(entries: Sequence[Entry]) -> Table:
             )
         )
     columns = ("model", "device", "end to end p50 (ms)", "95 % interval (ms)", "n (runs)", "cold start (ms, n = 1)")
-    more = ("peak memory (MiB, n = 1)", "energy (mJ)", "placement", "parity on the device (max abs/std)", "allowed")
+    more = (
+        "peak memory (MiB, n = 1)",
+        "energy (mJ, interval, n readings)",
+        "placement",
+        "parity on the device (max abs/std)",
+        "allowed",
+    )
     note = "— : not measured or no sensor. Parity: the device's own output against the bundle's sample."
     return Table(title="Start, memory, placement, parity", note=note, columns=columns + more, rows=rows)
+
+
+def _energy(document: Mapping[str, Any]) -> Cell:
+    """Energy of an inference with its interval, where the profile was made with readings during the runs."""
+    value = document.get("energy_mj")
+    told = (document.get("sensors") or {}).get("energy")
+    if value is None or not told:
+        return cell(value, ".3g")
+    low, high = told["interval"]
+    return Cell(f"{value:.3g} ({low:.3g} to {high:.3g}, n = {told['n']})", float(value))
 
 
 def device_table(entries: Sequence[Entry]) -> Table | None:

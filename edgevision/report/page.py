@@ -15,6 +15,7 @@ from edgevision.report import (
     regress_tables,
 )
 from edgevision.report.entry import Entry, entries_of
+from edgevision.report.sensor_table import sensor_table
 from edgevision.report.sources import Source
 from edgevision.report.table import Table
 
@@ -81,8 +82,8 @@ def _measured(entries: Sequence[Entry]) -> list[Section]:
         sections.append(Section(title="Per op, all types", tables=tables, folded=True))
     sections += _efficiency(entries)
     sections.append(Section(title="Runs in order", figures=[plots.runs_in_order(e) for e in entries]))
-    rest = (latency_tables.rest_table(entries), proof_tables.environment_table(entries))
-    return [*sections, Section(title="Around the runs", tables=rest)]
+    rest = (latency_tables.rest_table(entries), proof_tables.environment_table(entries), sensor_table(entries))
+    return [*sections, Section(title="Around the runs", tables=[table for table in rest if table is not None])]
 
 
 def _efficiency(entries: Sequence[Entry]) -> list[Section]:

@@ -63,7 +63,7 @@ def convert(
         code: the form of the weights.
         names: of candidates.
         per_channel: a scale per output.
-        activations: `float`, or `fixed`: inputs and biases floored to 2^-16. A convolution takes no other.
+        activations: `float`, `fixed` (inputs and biases floored to 2^-16) or `int32` (products too).
         fold: leave dense weights in the graph instead of packed ones.
 
     Raises:

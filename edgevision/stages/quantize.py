@@ -43,7 +43,7 @@ class QuantizeOptions:
     Attributes:
         data: the calibration set, as `--data` names it, or a function that yields images whenever it is called.
         scheme: name of the scheme; None takes the target's for this machine.
-        calibrator: how ranges are taken.
+        calibrator: how ranges are taken; None tries several on the calibration set.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
         recovery: techniques that win back accuracy.
@@ -53,7 +53,7 @@ class QuantizeOptions:
 
     data: str | Make
     scheme: str | None = None
-    calibrator: Method = "percentile"
+    calibrator: Method | None = None
     images: int = 200
     exclude: tuple[str, ...] = ()
     recovery: Recovery = field(default_factory=Recovery)
@@ -137,7 +137,7 @@ def quantize_graph(
         gained=outcome.gained,
         tolerance=max(TOLERANCES["int8"], 2 * error.max_abs_over_std) if outcome.gained else TOLERANCES["fp32"],
         record=record,
-        calibration={**as_json(examined), "method": options.calibrator},
+        calibration={**as_json(examined), "method": outcome.calibrator},
         quantization={"scheme": scheme.name, **_recovery(options.recovery), **_facts(outcome)},
         warnings=(*examined.warnings, *_skipped(examined.skipped), *_no_gain(outcome)),
     )

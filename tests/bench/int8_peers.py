@@ -35,7 +35,9 @@ from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.choose import default_scheme
 from edgevision.quantize.coverage import coverage
 from edgevision.quantize.judge import fidelity
+from edgevision.quantize.noise import Noise
 from edgevision.quantize.quantize import quantize
+from edgevision.quantize.quiet import answers_with_image, quieted
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import find_scheme
 from edgevision.quantize.target_form import int8_form, target_form
@@ -75,7 +77,7 @@ def main() -> None:
 
 def _ours(model: ir.Model, source: Source, how: Any, count: int, folder: Path, forms: dict[str, Path]) -> list[str]:
     scheme = find_scheme(default_scheme("ort"), "ort")
-    data = CalibrationSet(source=source, examined=examine(source, how, count), method="percentile", limit=count)
+    data = CalibrationSet(source=source, examined=examine(source, how, count), method=None, limit=count)
     found = quantize(model, scheme, data, cache=default_cache(), report=lambda _: None)
     if found.gained:
         forms["edgevision"] = _saved(found.model, folder / "ours.onnx")
@@ -88,6 +90,9 @@ def _ours(model: ir.Model, source: Source, how: Any, count: int, folder: Path, f
         shaped, scheme, data, exclude=(), recovery=Recovery(), cache=default_cache(), report=lambda _: None
     )
     whole = builder.build(())
+    if answers_with_image(shaped):
+        with Noise(builder.model, data) as noise:
+            whole = quieted(builder, whole, noise)
     forms["edgevision, INT8 all the same"] = _saved(whole.model, folder / "forced.onnx")
     return [f"{coverage(float_form, whole.model, model).share:.1%} of multiplications in INT8 all the same"]
 

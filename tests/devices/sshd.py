@@ -118,13 +118,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def running_sshd(folder: Path) -> Iterator[Sshd]:
-    """Start it, wait until it answers, stop it by its pid."""
+def running_sshd(folder: Path, path: str = "") -> Iterator[Sshd]:
+    """Start it, wait until it answers, stop it by its pid; `path` is the PATH of what runs there."""
     if shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
         pytest.skip("no OpenSSH client")
     program, port = _program(), free_port()
     (folder / "small").mkdir()
-    root = ["PermitRootLogin prohibit-password", f"SetEnv TMPDIR={folder / 'tmp'}"]
+    root = ["PermitRootLogin prohibit-password", f"SetEnv TMPDIR={folder / 'tmp'}" + (f" PATH={path}" if path else "")]
     write_config(folder, port, seen_from=str(folder), extra=root)
     process = _start(program, folder)
     try:

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_bundle import small_bundle
@@ -24,7 +25,7 @@ from edgevision.devices.trtexec import build_command, version_in
 from edgevision.errors import DataError, DeviceError, TargetError, UsageError
 
 STAND_IN = """#!{python}
-import json, sys
+import json, sys, time
 given = dict(a[2:].split("=", 1) if "=" in a else (a[2:], "") for a in sys.argv[1:])
 print("&&&& RUNNING TensorRT.trtexec [TensorRT v{version}] # trtexec")
 if "onnx" in given:
@@ -39,7 +40,10 @@ if "loadEngine" in given:
     shapes = {{i.name: i.shape for i in session.get_inputs()}}
     pairs = [p.split(":") for p in given["loadInputs"].split(",")]
     feeds = {{n: np.fromfile(f, np.float32).reshape(shapes[n]) for n, f in pairs}}
+    print("[I] Starting inference", flush=True)
+    time.sleep({pause})
     outputs = session.run(None, feeds)
+    print("[I] Timing trace has", given["iterations"], "queries over", given["duration"], "s", flush=True)
     names = [o.name for o in session.get_outputs()]
     rows = [{{"name": n, "dimensions": "x".join(map(str, o.shape)), "values": (o + {wrong}).ravel().tolist()}}
             for n, o in zip(names, outputs)]
@@ -49,19 +53,32 @@ if "loadEngine" in given:
 """
 
 
-def stand_in(path: Path, version: str = "100300", fail: str = "", wrong: float = 0.0) -> str:
-    path.write_text(STAND_IN.format(python=sys.executable, version=version, fail=fail, wrong=wrong))
+def stand_in(path: Path, version: str = "100300", fail: str = "", wrong: float = 0.0, pause: float = 0.0) -> str:
+    path.write_text(STAND_IN.format(python=sys.executable, version=version, fail=fail, wrong=wrong, pause=pause))
     path.chmod(0o755)
     return str(path)
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    made = small_bundle(tmp_path / "small")
+def engine_bundle(folder: Path) -> Path:
+    made = small_bundle(folder)
     manifest = json.loads((made / "manifest.json").read_text())
     manifest["target"] = {"name": "trt", "precision": "fp32", "options": {}}
     (made / "manifest.json").write_text(json.dumps(manifest))
     return made
+
+
+@pytest.fixture(scope="module")
+def first(server: Sshd, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A bundle whose engine was built on the device, and that first profile of it."""
+    folder = tmp_path_factory.mktemp("engine")
+    made = engine_bundle(folder / "small")
+    return made, profile_device(made, orin(server, stand_in(folder / "trtexec")), OPTIONS)
+
+
+@pytest.fixture
+def built(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A copy of that bundle, to be spoilt."""
+    return shutil.copytree(first[0], tmp_path / "built")
 
 
 def orin(server: Sshd, trtexec: str) -> NamedDevice:
@@ -71,66 +88,67 @@ def orin(server: Sshd, trtexec: str) -> NamedDevice:
 OPTIONS = ProfileOptions(runs=20)
 
 
-def test_built_there_timed_there_fetched_back_and_used_again(server: Sshd, bundle: Path, tmp_path: Path) -> None:
-    device = orin(server, stand_in(tmp_path / "trtexec"))
-    document = profile_device(bundle, device, OPTIONS)
+def test_built_there_timed_there_fetched_back_and_used_again(
+    server: Sshd, first: tuple[Path, dict[str, Any]], built: Path, tmp_path: Path
+) -> None:
+    document = first[1]
     assert document["runtime"] == {"name": "tensorrt", "version": "10.3.0", "runner": "trtexec"}
     assert len(document["latency_ms"]["samples"]) == document["runs"] == 20
     assert document["with_copies_ms"]["p50"] == pytest.approx(document["latency_ms"]["p50"] + 0.5)
     assert document["parity"]["max_abs_over_std"] < 1e-5
-    kept = bundle / "on_device" / "orin"
+    kept = built / "on_device" / "orin"
     record = json.loads((kept / "record.json").read_text())
     assert record["tensorrt"] == "10.3.0"
     assert (kept / "model.engine").read_bytes().startswith(b"ENGINE v100300 ")
     # A second profile loads what was fetched: this trtexec could not build.
     again = orin(server, stand_in(tmp_path / "trtexec", fail="it must not build"))
-    assert profile_device(bundle, again, OPTIONS)["parity"]["max_abs_over_std"] < 1e-5
+    assert profile_device(built, again, OPTIONS)["parity"]["max_abs_over_std"] < 1e-5
     assert list(server.tmp.iterdir()) == []
 
 
-def test_an_engine_of_another_tensorrt_is_refused_before_it_is_sent(server: Sshd, bundle: Path, tmp_path: Path) -> None:
-    profile_device(bundle, orin(server, stand_in(tmp_path / "trtexec")), OPTIONS)
-    updated = orin(server, stand_in(tmp_path / "trtexec", version="100700"))
+def test_an_engine_of_another_tensorrt_is_refused_before_it_is_sent(server: Sshd, built: Path, tmp_path: Path) -> None:
+    updated = orin(server, stand_in(tmp_path / "trtexec", version="100700", fail="it builds"))
     with pytest.raises(DeviceError, match=r"built for TensorRT 10\.3\.0 where the device has 10\.7\.0") as caught:
-        profile_device(bundle, updated, OPTIONS)
+        profile_device(built, updated, OPTIONS)
     assert "on_device" in caught.value.mend
-    shutil.rmtree(bundle / "on_device")
-    assert profile_device(bundle, updated, OPTIONS)["runtime"]["version"] == "10.7.0"
+    shutil.rmtree(built / "on_device")
+    with pytest.raises(DeviceError, match="it builds"):
+        profile_device(built, updated, OPTIONS)
 
 
-def test_damaged_engine_and_record_are_refused(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+def test_damaged_engine_and_record_are_refused(server: Sshd, built: Path, tmp_path: Path) -> None:
     device = orin(server, stand_in(tmp_path / "trtexec"))
-    profile_device(bundle, device, OPTIONS)
-    kept = bundle / "on_device" / "orin"
+    kept = built / "on_device" / "orin"
     with (kept / "model.engine").open("ab") as file:
         file.write(b"x")
     with pytest.raises(DataError, match="not the engine its record tells of"):
-        profile_device(bundle, device, OPTIONS)
+        profile_device(built, device, OPTIONS)
     (kept / "record.json").write_text('{"tensorrt"')
     with pytest.raises(DataError, match="no engine's record"):
-        profile_device(bundle, device, OPTIONS)
+        profile_device(built, device, OPTIONS)
 
 
-def test_failures_there_keep_nothing(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+def test_failures_there_keep_nothing(server: Sshd, built: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(built, tmp_path / "unbuilt", ignore=shutil.ignore_patterns("on_device"))
     with pytest.raises(DeviceError, match="no trtexec at /absent"):
         profile_device(bundle, orin(server, "/absent"), OPTIONS)
     failing = orin(server, stand_in(tmp_path / "trtexec", fail="no kernel for this layer"))
     with pytest.raises(DeviceError, match="no kernel for this layer"):
         profile_device(bundle, failing, OPTIONS)
-    assert not list((bundle / "on_device").rglob("*.json")) if (bundle / "on_device").exists() else True
+    assert not list(bundle.rglob("record.json"))
     with pytest.raises(TargetError, match="differs from the bundle's sample"):
-        profile_device(bundle, orin(server, stand_in(tmp_path / "trtexec", wrong=0.1)), OPTIONS)
+        profile_device(built, orin(server, stand_in(tmp_path / "trtexec", wrong=0.1)), OPTIONS)
     with pytest.raises(UsageError, match="per-op"):
         profile_device(bundle, failing, ProfileOptions(per_op=True))
     assert list(server.tmp.iterdir()) == []
 
 
-def test_command_line_shows_it(server: Sshd, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_shows_it(server: Sshd, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "devices.toml"
     lines = [f'address = "{server.address}"', f'ssh_config = "{server.config}"']
     file.write_text("\n".join(("[orin]", *lines, f'trtexec = "{stand_in(tmp_path / "trtexec")}"')))
     monkeypatch.setenv(VARIABLE, str(file))
-    done = CliRunner().invoke(app, ["profile", str(bundle), "--device", "orin", "--runs", "12"])
+    done = CliRunner().invoke(app, ["profile", str(built), "--device", "orin", "--runs", "12"])
     assert done.exit_code == 0, done.output
     assert "n = 12" in done.output
 

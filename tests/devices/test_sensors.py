@@ -7,7 +7,7 @@ import pytest
 from edgevision.devices.sensors.dumpsys import parse_battery, parse_thermal
 from edgevision.devices.sensors.jetson import PowerMode, parse_jetson_clocks, parse_nvpmodel
 from edgevision.devices.sensors.tegrastats import Load, parse_tegrastats
-from edgevision.devices.sensors.vcgencmd import parse_clock, parse_temperature, parse_throttled
+from edgevision.devices.sensors.vcgencmd import parse_clock, parse_rails, parse_temperature, parse_throttled
 from edgevision.devices.throttling import reasons_against
 
 # AGX Orin: github.com/GDWR/jetson_exporter, issue 14 (shortened there).
@@ -26,6 +26,56 @@ def test_tegrastats_of_an_orin() -> None:
     assert found.gpu == Load(percent=0, mhz=(0, 0))
     assert found.temperatures == {"cpu": 44.562, "tj": 44.343}  # CV0 is switched off
     assert found.power_mw == {"VDD_GPU_SOC": 2340, "VDD_CPU_CV": 0}
+
+
+# JetPack 4.2 on a TX2: github.com/FindHao/tx-utils, issue 3.
+TX2 = (
+    "RAM 2020/7852MB (lfb 1164x4MB) CPU [9%@345,21%@345,25%@345,3%@345,1%@345,1%@345] EMC_FREQ 0% GR3D_FREQ 0% "
+    "PLL@42.5C MCPU@42.5C PMIC@100C Tboard@40C GPU@41C BCPU@42.5C thermal@41.9C Tdiode@41.25C VDD_SYS_GPU 153/158 "
+    "VDD_SYS_SOC 536/547 VDD_4V0_WIFI 633/527 VDD_IN 3140/3208 VDD_SYS_CPU 536/590 VDD_SYS_DDR 557/601"
+)
+# JetPack 4.6 on a TX2 NX: github.com/henrygd/beszel, pull request 1631.
+TX2_NX = (
+    "RAM 3276/7859MB (lfb 5x4MB) SWAP 1626/12122MB (cached 181MB) CPU [44%@1421,49%@2031,67%@2034,17%@1420,25%@1419,"
+    "8%@1420] EMC_FREQ 1%@1866 GR3D_FREQ 0%@114 APE 150 MTS fg 1% bg 1% PLL@42.5C MCPU@42.5C PMIC@50C Tboard@38C "
+    "GPU@39.5C BCPU@42.5C thermal@41.3C Tdiode@39.25C VDD_SYS_GPU 182/182 VDD_SYS_SOC 730/730 VDD_4V0_WIFI 0/0 "
+    "VDD_IN 5297/5297 VDD_SYS_CPU 1917/1917 VDD_SYS_DDR 1241/1241"
+)
+# JetPack 4.2 on an AGX Xavier: github.com/martinkersner/gtop, pull request 7.
+XAVIER = (
+    "RAM 14700/15692MB (lfb 3x2MB) SWAP 898/8192MB (cached 23MB) CPU [0%@1190,0%@1190,0%@1190,0%@1190,0%@1190,0%@1190,"
+    "0%@1190,0%@1190] EMC_FREQ 0% GR3D_FREQ 0% AO@30C GPU@30.5C Tboard@31C Tdiode@32C AUX@30.5C CPU@31.5C thermal@30.8C "
+    "PMIC@100C GPU 463/463 CPU 618/618 SOC 2936/2936 CV 0/0 VDDRQ 309/309 SYS5V 3306/3306"
+)
+# JetPack 6 on an Orin NX: github.com/rbonghi/jetson_stats, issue 624.
+ORIN_NX = (
+    "05-15-2025 18:30:28 RAM 6982/7620MB (lfb 5x1MB) SWAP 2640/16384MB (cached 202MB) CPU [97%@1984,95%@1984,95%@1984,"
+    "91%@1984,88%@1984,93%@247] EMC_FREQ 18%@3199 GR3D_FREQ 84%@[713] NVENC 1%@115 NVDEC 40%@115 NVJPG off NVJPG1 off "
+    "VIC 31%@115 OFA off NVDLA0 off PVA0_FREQ off APE 174 cv0@63.031C cpu@65.562C soc2@64.156C soc0@63.031C cv1@62.937C "
+    "gpu@63.5C tj@65.562C soc1@64.718C cv2@60.875C VDD_IN 17946mW/15710mW VDD_CPU_GPU_CV 8896mW/7585mW "
+    "VDD_SOC 3923mW/3515mW"
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "cores", "gpu", "hottest", "board"),
+    [
+        (TX2, 6, Load(percent=0, mhz=()), ("pll", 42.5), {"VDD_IN": 3140}),
+        (TX2_NX, 6, Load(percent=0, mhz=(114,)), ("pll", 42.5), {"VDD_IN": 5297}),
+        (XAVIER, 8, Load(percent=0, mhz=()), ("tdiode", 32.0), {"GPU": 463, "CPU": 618, "CV": 0, "SYS5V": 3306}),
+        (ORIN_NX, 6, Load(percent=84, mhz=(713,)), ("cpu", 65.562), {"VDD_IN": 17946}),
+    ],
+    ids=["TX2", "TX2 NX", "AGX Xavier", "Orin NX"],
+)
+def test_tegrastats_of_every_generation(
+    line: str, cores: int, gpu: Load, hottest: tuple[str, float], board: dict[str, int]
+) -> None:
+    found = parse_tegrastats(line)
+    assert len(found.cores) == cores
+    assert found.gpu == gpu
+    assert max(found.temperatures.items(), key=lambda item: item[1]) == hottest  # PMIC is no sensor
+    assert found.power_mw.items() >= board.items()
+    assert not found.power_mw.keys() & {"RAM", "SWAP", "NVENC", "APE"}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +106,11 @@ def test_nvpmodel_with_and_without_what_surrounds_it() -> None:
     noisy = "NVPM WARN: fan mode is not set!\nNV Power Mode: MODE_15W\n2\n"
     assert parse_nvpmodel(noisy) == PowerMode(name="MODE_15W", number=2)
     assert parse_nvpmodel("NVPM ERROR: no mode") is None
+    # JetPack 5 and 6 name the fan first; as an ordinary user errors follow.
+    fan = (
+        "NV Fan Mode:quiet\nNV Power Mode: MODE_15W_DESKTOP\n7\nNVPM ERROR: Error opening /sys/kernel/emc_iso_cap: 13\n"
+    )
+    assert parse_nvpmodel(fan) == PowerMode(name="MODE_15W_DESKTOP", number=7)
 
 
 def test_jetson_clocks() -> None:
@@ -81,6 +136,102 @@ def test_vcgencmd() -> None:
     assert parse_temperature("temp=42.2'C") == 42.2
     assert parse_clock("frequency(48)=1500398464") == pytest.approx(1500.398464)
     assert parse_clock("frequency(0)=0") is None
+
+
+def test_power_of_a_raspberry_pi_5() -> None:
+    # Rails and form as the Pi 5's firmware prints them; which have no current: github.com/ml-energy/zeus, issue 273.
+    text = """ 3V7_WL_SW_A current(0)=0.10247270A
+  VDD_CORE_A current(7)=1.42880000A
+ 3V7_WL_SW_V volt(8)=3.71091200V
+  VDD_CORE_V volt(15)=0.90659250V
+     EXT5V_V volt(24)=5.05716000V
+      BATT_V volt(25)=0.00000000V
+"""
+    rails = parse_rails(text)
+    assert rails == parse_rails(text.replace("\n", " "))
+    assert set(rails) == {"3V7_WL_SW", "VDD_CORE"}
+    assert rails["VDD_CORE"] == pytest.approx(1000 * 1.4288 * 0.9065925)
+    assert parse_rails('error=1 error_msg="Command not registered"') == {}
+
+
+# Android 11 on a Shield TV: github.com/bryanroscoe/shield_optimizer, issue 6 (its cached block is of the start).
+SHIELD = """IsStatusOverride: false
+ThermalEventListeners:
+        callbacks: 1
+        killed: false
+        broadcasts count: -1
+Thermal Status: 0
+Cached temperatures:
+        Temperature{mValue=36.0, mType=1, mName=GPU, mStatus=0}
+        Temperature{mValue=37.0, mType=0, mName=CPU0, mStatus=0}
+HAL Ready: true
+HAL connection:
+        ThermalHAL 1.0 connected: yes
+Current temperatures from HAL:
+        Temperature{mValue=66.5, mType=0, mName=CPU0, mStatus=0}
+"""
+# The blocks after the temperatures, of Android 14 and 15: AOSP, ThermalManagerService.dump and its test; the types of
+# readings that are no temperatures: hardware/interfaces/thermal, TemperatureType.
+FOURTEEN = """IsStatusOverride: false
+Thermal Status: 3
+Cached temperatures:
+	Temperature{mValue=99.0, mType=3, mName=skin1, mStatus=0}
+HAL Ready: true
+HAL connection:
+	ThermalHAL AIDL 1  connected: yes
+Current temperatures from HAL:
+	Temperature{mValue=44.3, mType=3, mName=skin1, mStatus=3}
+	Temperature{mValue=4.384, mType=6, mName=vbat, mStatus=0}
+	Temperature{mValue=85.0, mType=8, mName=socd, mStatus=0}
+	Temperature{mValue=-5700.0, mType=-1, mName=virtual, mStatus=0}
+Current cooling devices from HAL:
+	CoolingDevice{mValue=0, mType=1, mName=cpu}
+Temperature static thresholds from HAL:
+	TemperatureThreshold{mType=3, mName=skin1, mHotThrottlingThresholds=[25.0, 30.0], mColdThrottlingThresholds=[0.0]}
+Temperature headroom thresholds:
+[NaN, 0.8, 1.0]
+"""
+NO_HAL = "IsStatusOverride: false\nThermal Status: 0\nCached temperatures:\nHAL Ready: false\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "temperatures"),
+    [(SHIELD, "none", {"CPU0": 66.5}), (FOURTEEN, "severe", {"skin1": 44.3}), (NO_HAL, "none", {})],
+    ids=["Android 11", "Android 14", "no HAL"],
+)
+def test_thermalservice_of_several_androids(text: str, level: str, temperatures: dict[str, float]) -> None:
+    found = parse_thermal(text)
+    assert found is not None
+    assert (found.level, found.temperatures) == (level, temperatures)
+
+
+# Fields that Android 14 added (charging state and policy), on an Honor phone of 2024.
+BATTERY_FOURTEEN = """Current Battery Service state:
+  AC powered: false
+  USB powered: false
+  Wireless powered: false
+  Dock powered: false
+  Max charging current: 0
+  Max charging voltage: 0
+  Charge counter: 2848000
+  status: 3
+  health: 2
+  present: true
+  level: 54
+  scale: 100
+  voltage: 3906
+  temperature: 220
+  technology: Li-ion
+  Charging state: 0
+  Charging policy: 0
+"""
+
+
+def test_battery_of_android_14() -> None:
+    found = parse_battery(BATTERY_FOURTEEN)
+    assert found is not None
+    assert (found.percent, found.temperature_c, found.voltage_mv) == (54.0, 22.0, 3906)
+    assert (found.status, found.powered) == ("discharging", False)
 
 
 BATTERY = """Current Battery Service state:

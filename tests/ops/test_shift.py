@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from single_node import run
+from single_node import feeds, model_of, run, session
 
 from edgevision.errors import GraphError, ModelError
 from edgevision.ops.bit_packing import pack, packed_bytes, unpack
@@ -146,10 +146,19 @@ def test_every_width_unpacks_in_the_body(bits: int) -> None:
         assert difference(wanted, run(LINEAR, inputs, attributes)).max_abs_over_std <= 1e-5
 
 
+def as_integers(x: NDArray[np.float32]) -> NDArray[np.object_]:
+    """floor(x·2^16), clamped to 16 integer bits, one Python integer after the other."""
+    units = [int(np.clip(np.floor(float(v) * 2**16) / 2**16, -(2**15), 2**15 - 1) * 2**16) for v in x.ravel()]
+    return np.array(units, dtype=object).reshape(x.shape)
+
+
+def in_32_bits(total: NDArray[np.object_]) -> NDArray[np.int32]:
+    return np.array([(int(v) + 2**31) % 2**32 - 2**31 for v in total.ravel()], np.int64).astype(np.int32)
+
+
 def official_integers(x: NDArray[np.float32], w: NDArray[np.float64], bias: NDArray[np.float32]) -> NDArray[np.int32]:
     """The official integer kernel, one number after the other: sign · (x >> shift) in 32 bits that wrap around."""
-    units = [int(np.clip(np.floor(float(v) * 2**16) / 2**16, -(2**15), 2**15 - 1) * 2**16) for v in x.ravel()]
-    rows = np.array(units, dtype=object).reshape(-1, x.shape[-1])
+    rows = as_integers(x).reshape(-1, x.shape[-1])
     out = np.zeros((len(rows), len(w)), dtype=object)
     for n, row in enumerate(w):
         for k, value in enumerate(row):
@@ -157,7 +166,7 @@ def official_integers(x: NDArray[np.float32], w: NDArray[np.float64], bias: NDAr
                 shift = -int(np.log2(abs(value)))
                 out[:, n] += int(np.sign(value)) * np.array([v >> shift for v in rows[:, k]], dtype=object)
         out[:, n] += int(np.floor(float(bias[n]) * 2**16))
-    return np.array([(int(v) + 2**31) % 2**32 - 2**31 for v in out.ravel()], np.int64).astype(np.int32)
+    return in_32_bits(out)
 
 
 @pytest.mark.parametrize("span", [2.0, 3e4, 1e6])
@@ -190,15 +199,73 @@ def test_dense_equals_shift_on_floored_inputs_and_is_near_on_others() -> None:
 
 
 @each_form
-@pytest.mark.parametrize("activations", ["float", "fixed"])
-def test_conv_body_and_torch_agree_with_the_definition(code: ShiftCode, activations: str) -> None:
+@pytest.mark.parametrize("activations", ["float", "fixed", "int32"])
+@pytest.mark.parametrize("optional", ["none", "scale", "bias", "both"])
+def test_conv_body_and_torch_agree_with_the_definition(code: ShiftCode, activations: str, optional: str) -> None:
     inputs, attributes = CONV.example(np.random.default_rng(2))
-    inputs[1] = pack(code.encode(weights(4, 18)), code.width)
+    inputs = [
+        inputs[0],
+        pack(code.encode(weights(4, 18)), code.width),
+        inputs[2] if optional in ("scale", "both") else None,
+        inputs[3] if optional in ("bias", "both") else None,
+    ]
     attributes |= {"form": code.form, "bits": 5, "activations": activations}
     wanted = CONV.reference(inputs, attributes)[0]
-    torched = shift_conv(*map(torch.from_numpy, inputs), **attributes)
-    assert difference(wanted, torched.numpy()).max_abs_over_std <= 1e-5
-    assert difference(wanted, run(CONV, inputs, attributes)).max_abs_over_std <= 1e-5
+    torched = shift_conv(*(None if a is None else torch.from_numpy(a) for a in inputs), **attributes)
+    limit = 0.0 if activations == "int32" and inputs[2] is None else 1e-5
+    assert difference(wanted, torched.numpy()).max_abs_over_std <= limit
+    assert difference(wanted, run(CONV, inputs, attributes)).max_abs_over_std <= limit
+
+
+def official_maps(
+    x: NDArray[np.float32], w: NDArray[np.float64], bias: NDArray[np.float32], at: dict[str, AttributeValue]
+) -> NDArray[np.int32]:
+    """The integer convolution, one output and one tap after the other, on Python integers."""
+    (sh, sw), (dh, dw), (top, left, bottom, right) = at["strides"], at["dilations"], at["pads"]
+    maps = np.pad(as_integers(x), ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=0)
+    outputs, per_group, kh, kw = w.shape
+    rows = (maps.shape[2] - dh * (kh - 1) - 1) // sh + 1
+    columns = (maps.shape[3] - dw * (kw - 1) - 1) // sw + 1
+    out = np.zeros((len(x), outputs, rows, columns), dtype=object)
+    for n, m, i, j in np.ndindex(out.shape):
+        first = m // (outputs // at["group"]) * per_group
+        for c, k, q in zip(*np.nonzero(w[m]), strict=True):
+            value = w[m, c, k, q]
+            seen = maps[n, first + c, i * sh + k * dh, j * sw + q * dw]
+            out[n, m, i, j] += int(np.sign(value)) * (seen >> -int(np.log2(abs(value))))
+        out[n, m, i, j] += int(np.floor(float(bias[m]) * 2**16))
+    return in_32_bits(out)
+
+
+GEOMETRIES = {
+    "example": {},
+    "pointwise": {"kernel_shape": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "group": 1},
+    "depthwise": {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "group": 6},
+    "strided": {"kernel_shape": (3, 2), "strides": (3, 2), "pads": (2, 0, 1, 1), "dilations": (2, 3), "group": 1},
+}
+
+
+@pytest.mark.parametrize("form", ["ps", "q"])
+@pytest.mark.parametrize("span", [2.0, 3e4, 1e6])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_integer_maps_are_the_official_kernels(form: str, span: float, geometry: str) -> None:
+    """Negative values, values that saturate, and sums that wrap around, in every geometry of a convolution."""
+    code, rng = ShiftCode(form=form, bits=5), np.random.default_rng(21)
+    example, attributes = CONV.example(rng)
+    attributes |= {"form": form, "activations": "int32", **GEOMETRIES[geometry]}
+    (kh, kw), per_group = attributes["kernel_shape"], 6 // attributes["group"]
+    w = code.encode(weights(12, per_group * kh * kw))
+    x, bias = (rng.standard_normal(example[0].shape) * span).astype(np.float32), weights(1, 12)[0].astype(np.float32)
+    wanted = official_maps(x, code.decode(w).reshape(12, per_group, kh, kw), bias, attributes)
+    inputs = [x, pack(w, code.width), None, bias]
+    free = {"x": (0, 2, 3)}
+    for y in (
+        CONV.reference(inputs, attributes)[0],
+        run(CONV, inputs, attributes),
+        session(model_of(CONV, inputs, attributes, dynamic=free)).run(None, feeds(CONV, inputs))[0],
+        shift_conv(*(None if a is None else torch.from_numpy(a) for a in inputs), **attributes).numpy(),
+    ):
+        assert np.array_equal(y.astype(np.float32).ravel(), wanted.astype(np.float32) / 2**16)
 
 
 def test_gradients_are_those_of_the_dense_layer() -> None:

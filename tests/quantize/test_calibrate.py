@@ -40,7 +40,8 @@ class Killed:
 
 def ranges(after: int | None, cache: Cache) -> dict[str, Range]:
     data = CalibrationSet(source=Killed(after), examined=examine(pictures(40), None), method="percentile", limit=None)
-    return calibrate(residual_net(), TENSORS, data, symmetric=False, cache=cache, report=lambda _: None)
+    found = calibrate(residual_net(), TENSORS, data, symmetric=False, cache=cache, report=lambda _: None)
+    return found["percentile"]
 
 
 def test_killed_calibration_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,8 @@ def test_ranges_come_from_the_cache_and_follow_data_and_method(tmp_path: Path) -
     def ranges(seed: int, method: str = "min-max") -> dict[str, Range]:
         source = pictures(16, seed)
         data = CalibrationSet(source=source, examined=examine(source, None), method=method, limit=None)  # type: ignore[arg-type]
-        return calibrate(model, ["image", "v1"], data, symmetric=False, cache=cache, report=told.append)
+        found = calibrate(model, ["image", "v1"], data, symmetric=False, cache=cache, report=told.append)
+        return found[data.methods[0]]
 
     first = ranges(0)
     assert told

@@ -132,6 +132,24 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "<script>" not in to_markdown(page)
 
 
+def test_sensors_of_the_runs_are_told_where_there_were_any(page: Page, tmp_path: Path) -> None:
+    energy = {"mj": 31.4, "interval": [30.1, 32.7], "n": 17, "rails": ["VDD_IN"]}
+    sensors = {
+        "seconds": 4.25, "readings": 34, "temperature_c": {"tj": [61.5, 63.25]}, "clock_mhz": None,
+        "throttled": ["frequency capped"], "power_source": "tegrastats", "why_no_energy": None, "energy": energy,
+        "power_mw": {"VDD_IN": {"mean": 11880.0, "low": 10000, "high": 14000, "n": 17}},
+    }  # fmt: skip
+    document = profile("t2", "fp32", "orin", median=3, sensors=sensors, energy_mj=31.4)
+    told = make_page(read_sources(write(tmp_path, document)))
+    assert "During the runs" in to_html(told)
+    markdown = to_markdown(told)
+    for words in ("31.4 (30.1 to 32.7, n = 17)", "tj 61.5 to 63.2", "11.88 (n = 17)", "frequency capped"):
+        assert words in markdown
+    (row,) = csv.DictReader(io.StringIO(to_csv(told)))
+    assert (row["energy_mj"], row["energy_low_mj"], row["energy_n_readings"]) == ("31.4", "30.1", "17")
+    assert "During the runs" not in to_html(page)
+
+
 def test_markdown_and_csv_hold_the_same_numbers(page: Page) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(page))))
     assert [float(r["p50_ms"]) for r in rows] == [e.p50 for e in page.entries]

@@ -2,8 +2,9 @@
 
 Battery temperature is in tenths of a degree; "UPDATES STOPPED" means that its values were set by hand. The thermal status
 goes from 0 (none) to 6 (shutdown); a status with an override was set by hand too. Temperatures are those of the block
-"Current temperatures from HAL", not the cached ones; 0.0 is a sensor that is absent (Android's BatteryService and
-ThermalManagerService, which print them).
+"Current temperatures from HAL", not the cached ones; 0.0 is a sensor that is absent, and what is below absolute zero is
+none (Android's BatteryService and ThermalManagerService, which print them). Types 6 to 8 of a reading are the battery's
+voltage, current and percentage (hardware/interfaces/thermal, TemperatureType).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Battery", "Thermal", "parse_battery", "parse_thermal"]
+__all__ = ["Battery", "Thermal", "parse_battery", "parse_status", "parse_thermal"]
 
 _PAIR = re.compile(r"^\s*([A-Za-z ]+?):\s*(-?\w+)\s*$", re.MULTILINE)
 _STATUS = {"2": "charging", "3": "discharging", "4": "not charging", "5": "full"}
 _READING = re.compile(r"Temperature\{mValue=(-?[\d.]+), mType=(-?\d+), mName=([^,]*), mStatus=(\d+)\}")
+_NO_HEAT = frozenset({"6", "7", "8"})
+_COLDEST = -273.15
 _LEVELS = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
@@ -41,7 +44,12 @@ class Thermal:
 
     @property
     def level(self) -> str | None:
-        return _LEVELS[self.status] if self.status is not None and self.status < len(_LEVELS) else None
+        return None if self.status is None else parse_status(str(self.status))
+
+
+def parse_status(digits: str) -> str | None:
+    """The name of a thermal status, None for a number that has none."""
+    return _LEVELS[int(digits)] if digits.isdecimal() and int(digits) < len(_LEVELS) else None
 
 
 def parse_battery(text: str) -> Battery | None:
@@ -71,11 +79,11 @@ def parse_thermal(text: str) -> Thermal | None:
     block = re.split(r"^\s*(?:Current cooling devices|Cached|Temperature static)", hal, maxsplit=1, flags=re.MULTILINE)[
         0
     ]
-    readings = {name: float(value) for value, _, name, _ in _READING.findall(block)}
+    readings = {name: float(value) for value, kind, name, _ in _READING.findall(block) if kind not in _NO_HEAT}
     return Thermal(
         status=int(status[1]) if status else None,
         faked=override is not None and override[1] == "true",
-        temperatures={name: value for name, value in readings.items() if value != 0.0},
+        temperatures={name: value for name, value in readings.items() if value != 0.0 and value > _COLDEST},
     )
 
 

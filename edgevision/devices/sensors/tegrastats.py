@@ -7,6 +7,7 @@ Known forms of a field, each of which some release prints:
     EMC_FREQ 0%@2133                          memory controller
     RAM 4321/62801MB
     cpu@52.9C | cpu@52.9C/52.9C | CV0@-256C   temperature, and its average; -256 is a sensor that is switched off
+    PMIC@100C | PMIC@50C                      no sensor: the same figure whatever the heat, left out
     VDD_GPU_SOC 2340mW/2340mW | 5V_IN 2532/2698     power now and its average since tegrastats began, mW
 
 Fields that are none of these are left out: boards add their own.
@@ -67,7 +68,7 @@ def parse_tegrastats(line: str) -> Tegrastats:
         cores=tuple(map(_core, cpu[1].split(","))) if cpu else (),
         gpu=engines.get("GR3D_FREQ"),
         memory=engines.get("EMC_FREQ"),
-        temperatures={name: value for name, value in heat.items() if value != _OFF},
+        temperatures={name: value for name, value in heat.items() if value != _OFF and name != "pmic"},
         power_mw={rail: int(now) for rail, now, _ in _POWER.findall(line) if rail not in {"RAM", "SWAP", "IRAM"}},
     )
 

@@ -45,7 +45,9 @@ def _translate(
 OPERATOR = Operator(
     name=NAME,
     doc="y = scale · (W * x) + bias, ONNX's Conv in two dimensions with every weight a signed power of two or 0 (ps, q), or a "
-    "sum of two such (apot). Activations fixed: x and bias are floored to 2^-16 and clamped to [-2^15, 2^15 - 1] first.",
+    "sum of two such (apot). Activations fixed: x and bias are floored to 2^-16 and clamped to [-2^15, 2^15 - 1] first. "
+    "int32: every product is an arithmetic right shift of the 32-bit x, sums wrap around, and without a scale the bias is "
+    "part of the sum.",
     inputs=INPUTS,
     outputs=(Tensor(name="y", shape="[Bt, M, H', W']"),),
     attributes=ATTRIBUTES,

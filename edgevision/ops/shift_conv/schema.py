@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from edgevision.ops.operator import Attribute, Tensor
-from edgevision.ops.shift_linear.schema import BITS_ATTRIBUTE, FORM_ATTRIBUTE
+from edgevision.ops.shift_linear.schema import ACTIVATIONS_ATTRIBUTE, BITS_ATTRIBUTE, FORM_ATTRIBUTE
 
-__all__ = ["ACTIVATIONS", "ATTRIBUTES", "INPUTS", "NAME"]
+__all__ = ["ATTRIBUTES", "INPUTS", "NAME"]
 
 NAME = "EvShiftConv"
-
-#: Without `int32`: a convolution over every shifted copy of a map has no body that a runtime could bear.
-ACTIVATIONS = ("float", "fixed")
 
 INPUTS = (
     Tensor(name="x", shape="[Bt, C, H, W]", doc="feature map"),
@@ -27,7 +24,7 @@ INPUTS = (
 ATTRIBUTES = (
     FORM_ATTRIBUTE,
     BITS_ATTRIBUTE,
-    Attribute(name="activations", kind="string", default="float", doc="float, or fixed: floored to 2^-16"),
+    ACTIVATIONS_ATTRIBUTE,
     Attribute(name="kernel_shape", kind="ints", default=(1, 1), doc="kh, kw"),
     Attribute(name="strides", kind="ints", default=(1, 1)),
     Attribute(name="pads", kind="ints", default=(0, 0, 0, 0), doc="zeros: top, left, bottom, right"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -13,8 +14,8 @@ from edgevision.errors import GraphError
 from edgevision.ops.bit_packing import packed_bytes
 from edgevision.ops.fixed_point import check_activations
 from edgevision.ops.shift_code import ShiftCode
-from edgevision.ops.shift_conv.schema import ACTIVATIONS, NAME
-from edgevision.ops.shift_torch import floored, weight
+from edgevision.ops.shift_conv.schema import NAME
+from edgevision.ops.shift_torch import finished, floored, shifted, unpacked, weight
 
 __all__ = ["shift_conv"]
 
@@ -44,7 +45,7 @@ class _Geometry:
 
 def _check(x: Tensor, packed: Tensor, code: ShiftCode, activations: str, at: _Geometry) -> int:
     """Taps of an output channel."""
-    check_activations(NAME, activations, ACTIVATIONS)
+    check_activations(NAME, activations)
     taps = x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
     if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != packed_bytes(taps, code.width):
         wanted = f"uint8 [M, {packed_bytes(taps, code.width)}]"
@@ -70,12 +71,27 @@ def _shift_conv(
 ) -> Tensor:
     code = ShiftCode(form=form, bits=bits)
     at = _Geometry(kernel_shape=kernel_shape, strides=strides, pads=pads, dilations=dilations, group=group)
-    w = _kernel(packed, code, _check(x, packed, code, activations, at), x, at)
+    taps = _check(x, packed, code, activations, at)
+    if activations == "int32":
+        codes = unpacked(packed, code.width, taps).reshape(packed.shape[0], -1, *kernel_shape)
+        return _integer(x, codes, code, (scale, bias), at)
+    w = _kernel(packed, code, taps, x, at)
     w = w if scale is None else w * scale[:, None, None, None]
     fixed = activations == "fixed"
     maps = at.padded(floored(x) if fixed else x)
     addend = floored(bias) if fixed and bias is not None else bias
     return torch.nn.functional.conv2d(maps, w, addend, list(strides), 0, list(dilations), group)
+
+
+def _integer(
+    x: Tensor, codes: Tensor, code: ShiftCode, optional: tuple[Tensor | None, Tensor | None], at: _Geometry
+) -> Tensor:
+    sums = (
+        torch.nn.functional.conv2d(at.padded(units), signs, None, list(at.strides), 0, list(at.dilations), at.group)
+        for units, signs in shifted(x, codes, code)
+    )
+    scale, bias = (None if v is None else v[:, None, None] for v in optional)
+    return finished(reduce(torch.add, sums), scale, bias, x)
 
 
 def _kernel(packed: Tensor, code: ShiftCode, taps: int, like: Tensor, at: _Geometry) -> Tensor:
@@ -158,7 +174,7 @@ def shift_conv(
         bias: [M], or None.
         form: `ps`, `q`, `q_nonzero` or `apot`.
         bits: 2 to 8.
-        activations: `float`, or `fixed`: x and bias floored to 2^-16.
+        activations: `float`; `fixed`, x and bias floored to 2^-16; `int32`, every product floored too and sums wrapped.
         kernel_shape, strides, pads, dilations, group: as ONNX's Conv counts them; pads are top, left, bottom, right.
 
     Returns:

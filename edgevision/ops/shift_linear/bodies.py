@@ -10,16 +10,14 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.errors import GraphError
-from edgevision.ops.fixed_point import ONE, check_activations
+from edgevision.ops.fixed_point import check_activations
 from edgevision.ops.operator import Signature
 from edgevision.ops.recorder import Recorder, function
-from edgevision.ops.shift_bodies import code_of, codes, floored, rows_of, table
-from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
+from edgevision.ops.shift_bodies import DOUBLE, code_of, codes, finished, floored, rows_of, shifts_of, table, units
+from edgevision.ops.shift_code import ShiftCode
 from edgevision.ops.shift_linear.schema import ATTRIBUTES, INPUTS, NAME
 
 __all__ = ["BODIES"]
-
-_DOUBLE = ir.DataType.DOUBLE
 
 
 def _dense(signature: Signature) -> ir.Function:
@@ -63,40 +61,13 @@ def _product(
 def _integer(
     r: Recorder, x: ir.Value, found: ir.Value, code: ShiftCode, optional: tuple[ir.Value | None, ir.Value | None]
 ) -> ir.Value:
-    scale, bias = optional
-    shifts = sorted({int(s) for s in (*code.terms.first, *code.terms.second)} - {NO_SHIFT})
-    powers = table(r, np.array([[2.0**-s] for s in shifts]), _DOUBLE)
-    shifted = r.op("Floor", r.op("Mul", r.op("Unsqueeze", _units(r, x), r.ints(-2)), powers))
-    signs = r.op("Gather", table(r, _signs(code, shifts), _DOUBLE), found, axis=0)
+    shifts, known = shifts_of(code)
+    powers = table(r, np.array([[2.0**-s] for s in shifts]), DOUBLE)
+    shifted = r.op("Floor", r.op("Mul", r.op("Unsqueeze", units(r, x), r.ints(-2)), powers))
+    signs = r.op("Gather", table(r, known, DOUBLE), found, axis=0)
     # [..., S, K] times [S, K, N], summed over both: one product per shift, then a sum over them.
     products = r.op("MatMul", r.op("Unsqueeze", shifted, r.ints(-2)), r.op("Transpose", signs, perm=[2, 1, 0]))
-    total = r.op("ReduceSum", products, r.ints(-3, -2), keepdims=0)
-    addend = None if bias is None else _units(r, bias)
-    if scale is None and addend is not None:
-        total = r.op("Add", total, addend)
-    y = r.op("Mul", r.op("Cast", _wrapped(r, total), to=r.element_type), r.scalar(1.0 / ONE))
-    if scale is None:
-        return y
-    y = r.op("Mul", y, scale)
-    return y if bias is None else r.op("Add", y, floored(r, bias))
-
-
-def _signs(code: ShiftCode, shifts: list[int]) -> np.ndarray:
-    """[codes, shifts]: how often, and with which sign, a code adds x shifted by that much."""
-    t = code.terms
-    return np.stack([t.sign * ((t.first == s).astype(int) + (t.second == s)) for s in shifts], 1)
-
-
-def _units(r: Recorder, x: ir.Value) -> ir.Value:
-    """The tensor in units of 2^-16, as a float64 that is whole."""
-    return r.op("Cast", r.op("Mul", floored(r, x), r.scalar(float(ONE))), to=_DOUBLE)
-
-
-def _wrapped(r: Recorder, total: ir.Value) -> ir.Value:
-    """A whole float64 as 32 bits with a sign hold it."""
-    half, whole = (table(r, np.array(v), _DOUBLE) for v in (2.0**31, 2.0**32))
-    turns = r.op("Floor", r.op("Div", r.op("Add", total, half), whole))
-    return r.op("Sub", total, r.op("Mul", turns, whole))
+    return finished(r, r.op("ReduceSum", products, r.ints(-3, -2), keepdims=0), *optional)
 
 
 BODIES = {"canonical": _dense}

@@ -16,7 +16,7 @@ from edgevision.ops.shift_linear.schema import NAME
 if TYPE_CHECKING:
     from edgevision.ops.operator import Array, AttributeValue
 
-__all__ = ["code_of", "example", "reference"]
+__all__ = ["code_of", "example", "finished", "reference"]
 
 
 def code_of(attributes: Mapping[str, AttributeValue]) -> ShiftCode:
@@ -52,7 +52,11 @@ def _integer(
     products = np.zeros((len(rows), *codes.shape), np.int64)
     for shifts in (t.first[codes], t.second[codes]):
         products += np.where(shifts == NO_SHIFT, 0, t.sign[codes] * (integers >> shifts.clip(0, 63)))
-    total = products.sum(-1)
+    return finished(products.sum(-1), scale, bias)
+
+
+def finished(total: NDArray[np.int64], scale: Array | None, bias: Array | None) -> NDArray[np.float64]:
+    """Sums of shifted integers as 32 bits hold them, then scale and bias; without a scale the bias is part of the sum."""
     addend = 0 if bias is None else to_integer(np.asarray(bias))
     if scale is None:
         return np.asarray(wrapped(total + addend) / ONE)

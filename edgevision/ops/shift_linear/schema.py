@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgevision.ops.operator import Attribute, Tensor
 
-__all__ = ["ATTRIBUTES", "BITS_ATTRIBUTE", "FORM_ATTRIBUTE", "INPUTS", "NAME"]
+__all__ = ["ACTIVATIONS_ATTRIBUTE", "ATTRIBUTES", "BITS_ATTRIBUTE", "FORM_ATTRIBUTE", "INPUTS", "NAME"]
 
 NAME = "EvShiftLinear"
 
@@ -17,9 +17,8 @@ INPUTS = (
 
 FORM_ATTRIBUTE = Attribute(name="form", kind="string", default="ps", doc="ps, q, q_nonzero or apot: what a code means")
 BITS_ATTRIBUTE = Attribute(name="bits", kind="int", default=5, doc="2 to 8; w is this, one more for q (8 at most)")
-
-ATTRIBUTES = (
-    FORM_ATTRIBUTE,
-    BITS_ATTRIBUTE,
-    Attribute(name="activations", kind="string", default="float", doc="float; fixed or int32: floored to 2^-16"),
+ACTIVATIONS_ATTRIBUTE = Attribute(
+    name="activations", kind="string", default="float", doc="float; fixed or int32: floored to 2^-16"
 )
+
+ATTRIBUTES = (FORM_ATTRIBUTE, BITS_ATTRIBUTE, ACTIVATIONS_ATTRIBUTE)

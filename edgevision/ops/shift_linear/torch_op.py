@@ -9,10 +9,10 @@ from torch import Tensor
 
 from edgevision.errors import GraphError
 from edgevision.ops.bit_packing import packed_bytes
-from edgevision.ops.fixed_point import ONE, check_activations
-from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
+from edgevision.ops.fixed_point import check_activations
+from edgevision.ops.shift_code import ShiftCode
 from edgevision.ops.shift_linear.schema import NAME
-from edgevision.ops.shift_torch import floored, unpacked, weight
+from edgevision.ops.shift_torch import finished, floored, shifted, unpacked, weight
 
 __all__ = ["shift_linear"]
 
@@ -54,21 +54,11 @@ def _shift_linear(
 
 
 def _integer(x: Tensor, packed: Tensor, code: ShiftCode, scale: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Whole numbers in float64: sums of 32-bit numbers are exact there, and it has a fast product."""
-    units, codes, t = (floored(x) * ONE).double(), unpacked(packed, code.width, x.shape[-1]), code.terms
-    total = units.new_zeros(*x.shape[:-1], packed.shape[0])
-    for shifts in (t.first, t.second):
-        for shift in sorted({int(s) for s in shifts} - {NO_SHIFT}):
-            signs = torch.as_tensor(t.sign * (shifts == shift), dtype=torch.float64, device=x.device)[codes]
-            total += torch.floor(units * 2.0**-shift) @ signs.T
-    whole = None if bias is None else (floored(bias) * ONE).double()
-    if scale is None and whole is not None:
-        total = total + whole
-    y = ((total + 2**31).remainder(2**32) - 2**31).to(x.dtype) / ONE
-    if scale is None:
-        return y
-    y = y * scale
-    return y if bias is None else y + floored(bias)
+    codes = unpacked(packed, code.width, x.shape[-1])
+    total = x.new_zeros(*x.shape[:-1], packed.shape[0], dtype=torch.float64)
+    for units, signs in shifted(x, codes, code):
+        total += units @ signs.T
+    return finished(total, scale, bias, x)
 
 
 @_shift_linear.register_fake
