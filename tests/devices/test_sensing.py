@@ -19,6 +19,7 @@ from sshd import Sshd, running_sshd
 from test_engine import engine_bundle, orin, stand_in
 from test_remote_profile import named, needs_runner, needs_runtime, script
 
+from edgevision.devices import sampling as sampling_module
 from edgevision.devices.energy import reasons_during, sensed
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.remote_profile import profile_device
@@ -58,11 +59,12 @@ def test_the_script_reads_what_is_there_and_ends_with_its_stdin(tmp_path: Path) 
         assert process.stdout is not None
         assert process.stdin is not None
         sysfs, hwmon = (read_line(process.stdout.readline().rstrip()) for _ in range(2))
-        time.sleep(1.2)
+        more = [process.stdout.readline()[:5] for _ in range(4)]
+        time.sleep(0.5)
         assert process.poll() is None  # its time is over, and it waits for us
         process.stdin.close()
         assert process.wait(10) is not None
-        assert [line[:5] for line in process.stdout] == ["sysfs", "hwmon"] * 2  # three readings in half a second
+        assert (more, process.stdout.read()) == (["sysfs", "hwmon"] * 2, "")  # three readings in half a second
     assert sysfs == Reading(
         source="sysfs", temperatures={"0.cpu-thermal": 51.2}, clocks={"policy0": 1500.0}, cooling={"0.fan": 2.0}
     )
@@ -173,11 +175,11 @@ def test_energy_of_an_engine(equipped: Sshd, tools: Path, tmp_path: Path) -> Non
     lines = [ORIN_NX.format(heat=50, power=power) for power in (1000, 9000)]
     tool(tools / "tegrastats", f"while :; do [ -e {busy} ] && echo '{lines[1]}' || echo '{lines[0]}'; sleep 0.05; done")
     trtexec = tmp_path / "trtexec"
-    stand_in(trtexec, pause=0.6)
+    stand_in(trtexec, pause=0.8)
     started = 'print("[I] Starting inference"'
     text = trtexec.read_text()
     assert started in text
-    trtexec.write_text(text.replace(started, f'open("{busy}", "w"); time.sleep(0.3); {started}'))
+    trtexec.write_text(text.replace(started, f'open("{busy}", "w"); time.sleep(0.5); {started}'))
     try:
         device = orin(equipped, str(trtexec))
         document = profile_device(engine_bundle(tmp_path / "small"), device, ProfileOptions(runs=20, seconds=2.0))
@@ -190,15 +192,18 @@ def test_energy_of_an_engine(equipped: Sshd, tools: Path, tmp_path: Path) -> Non
 
 @needs_runner
 @needs_runtime
-def test_energy_and_throttling_of_a_raspberry_pi(equipped: Sshd, tools: Path, bundle: Path) -> None:
+def test_energy_and_throttling_of_a_raspberry_pi(
+    equipped: Sshd, tools: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling_module, "INTERVAL", 0.05)  # more readings in less time
     adc = "printf '  VDD_CORE_A current(7)=2.0A\\n  VDD_CORE_V volt(15)=0.9V\\n  EXT5V_V volt(24)=5.1V\\n'"
-    # The first answer is the probe's before the runs; the firmware caps the clock and lets go again before the last.
+    # The first answer is the probe's before the runs; then the firmware caps the clock every other time.
     count = 'n=$(cat "$0.n" 2>/dev/null || echo 0); n=$((n + 1)); echo $n >"$0.n"'
-    throttled = f"{count}; [ $n -gt 1 ] && [ $n -lt 9 ] && echo throttled=0x2 || echo throttled=0x0"
+    throttled = f"{count}; [ $((n % 2)) = 0 ] && echo throttled=0x2 || echo throttled=0x0"
     tool(tools / "vcgencmd", f"case $1 in pmic_read_adc) {adc};; *) {throttled};; esac")
     try:
         device = named(equipped, onnxruntime=str(runtime_library()))
-        document = profile_device(bundle, device, ProfileOptions(runs=25, seconds=3.5))
+        document = profile_device(bundle, device, ProfileOptions(runs=25, seconds=2.5))
     finally:
         (tools / "vcgencmd").unlink()
     assert document["sensors"]["power_mw"]["VDD_CORE"]["mean"] == pytest.approx(1800)
@@ -217,7 +222,8 @@ def test_without_a_sensor_there_is_no_energy_and_pinning_and_peaks_work(
     monkeypatch.setattr(peaks_module, "SIDE", 256)  # small: the way there is what is shown
     monkeypatch.setattr(remote_module, "GEMM_OPS", 2 * 256**3)
     core, seen = max(os.sched_getaffinity(0)), tmp_path / "cores"
-    look = f'"{runner_path()}" "$@" & own=$!; sleep 0.2; grep Cpus_allowed_list /proc/$own/status >>{seen}; wait $own'
+    watch = f"for t in 1 2 3 4 5; do sleep 0.1; grep Cpus_allowed_list /proc/$own/status >>{seen} 2>/dev/null; done"
+    look = f'"{runner_path()}" "$@" & own=$!; {watch}; wait $own'
     runner = script(tmp_path / "runner", f'echo "$@" >>{tmp_path}/words; {look}')
     device = named(equipped, onnxruntime=str(runtime_library()), runner=runner, cpu=core)
     document = profile_device(bundle, device, ProfileOptions(runs=25, seconds=0.5, per_op=True))
@@ -225,7 +231,7 @@ def test_without_a_sensor_there_is_no_energy_and_pinning_and_peaks_work(
     assert document["sensors"]["energy"] is None
     assert document["sensors"]["why_no_energy"]
     pinned = {line.split(":")[1].strip() for line in seen.read_text().splitlines()}
-    assert pinned == {str(core)}
+    assert str(core) in pinned  # the first looks may come before it has pinned itself
     assert document["migrations"] == 0
     assert {row["op"] for row in document["per_op"]} >= {"Conv"}
     peaks = document["efficiency"]["peaks"]
