@@ -66,7 +66,8 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
         parity = _parity("verified", samples, _count(samples), worst_of(errors), allowed)
     else:
         notes.append("the artifact's runtime cannot run on this machine")
-        proofs += _proofs_elsewhere(artifact, target, samples, allowed, warnings)
+        found, allowed = _proofs_elsewhere(artifact, target, samples, allowed, warnings)
+        proofs += found
         parity = _parity("built, not run", samples, 0, None, allowed)
     record = watch.record(inputs=[], outputs=[], error=worst_of(errors) if artifact.runnable else None, notes=notes)
     return Verified(parity=parity, record=record, proofs=tuple(proofs), warnings=tuple(warnings))
@@ -118,19 +119,20 @@ def _conditioned(
 
 
 def _proofs_elsewhere(
-    artifact: Artifact, target: Target, samples: Samples, allowed: Sequence[float], warnings: list[str]
-) -> list[Proof]:
-    """What is left to prove without the runtime: the artifact emulated, or the graph its parser was given."""
+    artifact: Artifact, target: Target, samples: Samples, allowed: list[float], warnings: list[str]
+) -> tuple[list[Proof], list[float]]:
+    """What is left to prove without the runtime, the artifact emulated or the graph its parser was given; the bounds."""
     if isinstance(target, Emulating):
         what, opened = f"{artifact.path.name}, emulated", target.emulate(artifact.path)
     elif artifact.graph is not None:
         what, opened = f"{artifact.graph.name} in ONNX Runtime", Reference().load(artifact.graph)
     else:
-        return []
+        return [], allowed
     with opened as runner:
         errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-    require(errors, _conditioned(samples, errors, allowed, warnings), f"{what},", samples.reference)
-    return [_proof(what, samples, worst_of(errors))]
+    allowed = _conditioned(samples, errors, allowed, warnings)
+    require(errors, allowed, f"{what},", samples.reference)
+    return [_proof(what, samples, worst_of(errors))], allowed
 
 
 def _proof(what: str, samples: Samples, error: Difference) -> Proof:
