@@ -8,11 +8,14 @@
 // lies on the stack.
 //
 // A tile goes through four loops (step sizes, recurrence, gate, and the transposes) rather than one: their exponentials
-// are independent over time, and short loops over them four vectors at a time keep the arithmetic units full.
+// are independent over time, and short loops over them several vectors at a time keep the arithmetic units full.
+//
+// One state a channel leaves so little to do in a step that the turning would be half of it: single_state_scan.h.
 #pragma once
 
 #include "kernels.h"
-#include "simd_pair.h"
+#include "simd_several.h"
+#include "single_state_scan.h"
 #include "tile.h"
 #include "vector_math.h"
 
@@ -39,6 +42,14 @@ class ScanKernel {
     item.softplus = s.softplus;
     item.reverse = s.reverse >> group & 1;
     item.state_stride = s.states;
+    if (s.states == 1) {
+      const int64_t coefficients = (b * s.groups + group) * s.length;
+      const float* D = s.D ? s.D + parameter : nullptr;
+      return SingleStateScan<V, GivenSteps>::run(
+          {item.u, item.z, s.A + parameter, s.B + coefficients, s.C + coefficients, D, item.bias, nullptr, item.y,
+           item.rows, item.length, item.softplus, item.reverse},
+          {item.delta, item.length});
+    }
     for (int64_t n = 0; n == 0 || n < s.states; n += kStates) {
       item.states = s.states - n < kStates ? s.states - n : kStates;
       item.A = s.A + parameter * s.states + n;
@@ -48,10 +59,7 @@ class ScanKernel {
       item.skips = s.D || !item.first;
       item.D = s.D && item.first ? s.D + parameter : nullptr;
       item.last = n + item.states == s.states;
-      if (s.states == 1)
-        Pass<V, true>::run(item);
-      else
-        item.rows > V::kLanes ? Pass<Pair<V>, false>::run(item) : Pass<V, false>::run(item);
+      item.rows > V::kLanes ? Pass<Several<V, 2>>::run(item) : Pass<V>::run(item);
     }
   }
 
@@ -64,6 +72,23 @@ class ScanKernel {
   static int64_t width(const Scan& s) { return s.states == 1 ? V::kLanes : 2 * V::kLanes; }
   static int64_t blocks(const Scan& s) { return (s.channels + width(s) - 1) / width(s); }
 
+  // Steps that lie in memory.
+  struct GivenSteps {
+    const float* delta;
+    int64_t length;
+
+    template <class Vectors, class Access>
+    EDGEVISION_INLINE Vectors add(Vectors bias, int64_t start, int i, Access at) const {
+      return bias + ScanBlock<V>::load(delta, length, start, i, at);
+    }
+    // The next block: more rows are walked at once than the hardware's prefetchers follow.
+    void prefetch(const SingleStateItem& item, int64_t start) const {
+      const float* const arrays[] = {delta, item.u, item.z, item.y};
+      for (const float* p : arrays)
+        if (p) prefetch_tile(p + start, length, item.rows, 1);
+    }
+  };
+
   // One pass of a work item: its rows, and the states it carries.
   struct Item {
     const float *u, *delta, *z, *A, *B, *C, *D, *bias;
@@ -72,17 +97,15 @@ class ScanKernel {
     bool skips, softplus, reverse, first, last;
   };
 
-  // Carries the channels on the lanes of U, which is V or a pair of V. `Single`: one state, which then lives in a
-  // register while the decays are computed ahead.
-  template <class U, bool Single>
+  // Carries the channels on the lanes of U, which is V or two of V.
+  template <class U>
   struct Pass {
     using F = typename U::F;
-    using Wide = Pair<Pair<V>>;
+    using Wide = Several<V, V::kChains>;
     static constexpr int W = U::kLanes;
 
-    alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], decay[Single ? kTile * W : 1];
-    alignas(64) float A[Single ? W : kStates * W], state[Single ? W : kStates * W];
-    alignas(64) float B[Single ? 1 : kTile * kStates], C[Single ? 1 : kTile * kStates];
+    alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], A[kStates * W], state[kStates * W];
+    alignas(64) float B[kTile * kStates], C[kTile * kStates];
     F skip, bias;
 
     static void run(const Item& item) {
@@ -114,57 +137,36 @@ class ScanKernel {
     void begin(const Item& item) {
       skip = item.D ? U::load(item.D, item.rows) : U::set(1.0f);  // 1: a later pass adds to y
       bias = item.bias ? U::load(item.bias, item.rows) : U::set(0.0f);
-      if constexpr (Single)
-        U::store(A, U::load(item.A, item.rows));
-      else
-        transpose_in<V, W>(item.A, item.state_stride, item.rows, item.states, A, W);
+      transpose_in<V, W>(item.A, item.state_stride, item.rows, item.states, A, W);
       for (int64_t n = 0; n < item.states; ++n) {
         U::store(A + n * W, U::load(A + n * W) * U::set(1.44269504088896341f));  // exp(x) = 2^(x / ln 2)
         U::store(state + n * W, U::set(0.0f));
       }
     }
 
-    static typename Wide::F widen(F x) {
-      if constexpr (W == V::kLanes)
-        return Wide::both(Pair<V>::both(x));
-      else
-        return Wide::both(x);
-    }
-
-    // delta becomes the step size dt, drive = dt u, and decay = exp(dt A) where there is one A a channel.
+    // delta becomes the step size dt, drive = dt u.
     void step_sizes(const Item& item, int64_t steps) {
-      const typename Wide::F wide_bias = widen(bias), wide_A = widen(U::load(A));
+      for (int64_t t = 0; t < steps; ++t) U::store(delta + t * W, U::load(delta + t * W) + bias);
       for (int64_t i = 0; i < steps * W; i += Wide::kLanes) {
-        typename Wide::F dt = Wide::load(delta + i) + wide_bias;
+        typename Wide::F dt = Wide::load(delta + i);
         if (item.softplus) dt = Math<Wide>::softplus(dt);
+        Wide::store(delta + i, dt);
         Wide::store(drive + i, dt * Wide::load(u + i));
-        if constexpr (Single)
-          Wide::store(decay + i, Math<Wide>::exp2(wide_A * dt));
-        else
-          Wide::store(delta + i, dt);
       }
     }
 
     // u becomes y: what was there times the skip weight (or nothing of it) plus what the states say.
     template <bool Skips>
     void advance(const Item& item, int64_t start, int64_t steps) {
-      if constexpr (!Single) load_coefficients(item, start, steps);
+      load_coefficients(item, start, steps);
       const int64_t step = item.reverse ? -1 : 1;
-      const float *b = item.B + start, *c = item.C + start;
-      F h = U::load(state);
       for (int64_t j = 0, t = item.reverse ? steps - 1 : 0; j < steps; ++j, t += step) {
-        const F dt_u = U::load(drive + t * W);
         F sum = U::set(0.0f);
         if constexpr (Skips) sum = skip * U::load(u + t * W);
-        if constexpr (Single) {
-          h = U::fma(U::load(decay + t * W), h, dt_u * U::set(b[t]));
-          sum = U::fma(h, U::set(c[t]), sum);
-        } else {
-          sum = advance_states(item.states, U::load(delta + t * W), dt_u, B + t * kStates, C + t * kStates, sum);
-        }
+        sum = advance_states(item.states, U::load(delta + t * W), U::load(drive + t * W), B + t * kStates,
+                             C + t * kStates, sum);
         U::store(u + t * W, sum);
       }
-      if constexpr (Single) U::store(state, h);
     }
 
     void load_coefficients(const Item& item, int64_t start, int64_t steps) {
