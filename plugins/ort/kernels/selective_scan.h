@@ -101,12 +101,14 @@ class ScanKernel {
   template <class U>
   struct Pass {
     using F = typename U::F;
-    using Wide = Several<V, V::kChains>;
-    static constexpr int W = U::kLanes;
+    static constexpr int W = U::kLanes, kVectors = W / V::kLanes;
+    static constexpr int kAtOnce = V::kChains < kVectors ? 1 : V::kChains / kVectors;  // states, or steps
+    using Wide = Several<V, kAtOnce * kVectors>;
 
     alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], A[kStates * W], state[kStates * W];
     alignas(64) float B[kTile * kStates], C[kTile * kStates];
     F skip, bias;
+    int64_t next;  // where the next tile starts, or -1
 
     static void run(const Item& item) {
       Pass pass;
@@ -117,7 +119,7 @@ class ScanKernel {
         const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
         transpose_in<V, W>(item.delta + start, item.length, item.rows, steps, pass.delta, W);
         transpose_in<V, W>(item.u + start, item.length, item.rows, steps, pass.u, W);
-        if (i + 1 < tiles) prefetch(item, (item.reverse ? tiles - 2 - i : i + 1) * kTile);
+        pass.next = i + 1 == tiles ? -1 : start + (item.reverse ? -kTile : kTile);
         pass.step_sizes(item, steps);
         if (!item.first) transpose_in<V, W>(item.y + start, item.length, item.rows, steps, pass.u, W);
         item.skips ? pass.template advance<true>(item, start, steps) : pass.template advance<false>(item, start, steps);
@@ -126,12 +128,14 @@ class ScanKernel {
       }
     }
 
-    static void prefetch(const Item& item, int64_t start) {
-      const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
-      prefetch_tile(item.delta + start, item.length, item.rows, steps);
-      prefetch_tile(item.u + start, item.length, item.rows, steps);
-      prefetch_tile(item.y + start, item.length, item.rows, steps);
-      if (item.z && item.last) prefetch_tile(item.z + start, item.length, item.rows, steps);
+    // A row of the next tile, every few steps of this one: all rows at once would wait for each other.
+    void prefetch(const Item& item, int64_t step) const {
+      constexpr int64_t kEvery = kTile / W ? kTile / W : 1;
+      const int64_t row = step / kEvery;
+      if (next < 0 || step % kEvery || row >= item.rows) return;
+      const float* const arrays[] = {item.delta, item.u, item.y, item.last ? item.z : nullptr};
+      for (const float* p : arrays)
+        if (p) prefetch_tile(p + row * item.length + next, item.length, 1, kTile);
     }
 
     void begin(const Item& item) {
@@ -144,11 +148,19 @@ class ScanKernel {
       }
     }
 
+    // The same for every state or step that is worked on at once.
+    EDGEVISION_INLINE static typename Wide::F repeat(F x) {
+      if constexpr (kVectors == 1)
+        return Wide::all(x);
+      else
+        return Wide::each([&](int i) { return x.v[i % kVectors]; });
+    }
+
     // delta becomes the step size dt, drive = dt u.
     void step_sizes(const Item& item, int64_t steps) {
-      for (int64_t t = 0; t < steps; ++t) U::store(delta + t * W, U::load(delta + t * W) + bias);
+      const typename Wide::F wide_bias = repeat(bias);
       for (int64_t i = 0; i < steps * W; i += Wide::kLanes) {
-        typename Wide::F dt = Wide::load(delta + i);
+        typename Wide::F dt = Wide::load(delta + i) + wide_bias;
         if (item.softplus) dt = Math<Wide>::softplus(dt);
         Wide::store(delta + i, dt);
         Wide::store(drive + i, dt * Wide::load(u + i));
@@ -166,6 +178,7 @@ class ScanKernel {
         sum = advance_states(item.states, U::load(delta + t * W), U::load(drive + t * W), B + t * kStates,
                              C + t * kStates, sum);
         U::store(u + t * W, sum);
+        prefetch(item, j);
       }
     }
 
@@ -178,11 +191,31 @@ class ScanKernel {
     }
 
     F advance_states(int64_t states, F dt, F dt_u, const float* b, const float* c, F sum) {
-      for (int64_t n = 0; n < states; ++n) {
+      const typename Wide::F wide_dt = repeat(dt), wide_dt_u = repeat(dt_u);
+      int64_t n = 0;
+      for (; n + kAtOnce <= states; n += kAtOnce) {
+        const typename Wide::F a = Math<Wide>::exp2(Wide::load(A + n * W) * wide_dt);
+        const typename Wide::F drive = wide_dt_u * Wide::each([&](int i) { return V::set(b[n + i / kVectors]); });
+        const typename Wide::F h = Wide::fma(a, Wide::load(state + n * W), drive);
+        Wide::store(state + n * W, h);
+        sum = add_states(h, c + n, sum);
+      }
+      for (; n < states; ++n) {
         const F a = Math<U>::exp2(U::load(A + n * W) * dt);
         const F h = U::fma(a, U::load(state + n * W), dt_u * U::set(b[n]));
         U::store(state + n * W, h);
         sum = U::fma(h, U::set(c[n]), sum);
+      }
+      return sum;
+    }
+
+    EDGEVISION_INLINE static F add_states(typename Wide::F h, const float* c, F sum) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kAtOnce * kVectors; ++i) {
+        if constexpr (kVectors == 1)
+          sum = V::fma(h.v[i], V::set(c[i]), sum);
+        else
+          sum.v[i % kVectors] = V::fma(h.v[i], V::set(c[i / kVectors]), sum.v[i % kVectors]);
       }
       return sum;
     }
