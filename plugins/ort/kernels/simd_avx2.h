@@ -25,7 +25,7 @@ struct Avx2 {
 
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
-    n = _mm256_round_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    n = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     return x - n;
   }
   static F scale(F p, F n) {

@@ -26,8 +26,9 @@ struct Avx512 {
   // VREDUCEPS gives 0 for infinities and VSCALEFPS saturates by itself, so no bound is needed.
   static F representable(F x) { return x; }
   static F split(F x, F& n) {
-    n = x;  // VSCALEFPS rounds it down
-    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    const F r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    n = x - r;
+    return r;
   }
   static F scale(F p, F n) { return _mm512_scalef_ps(p, n); }
 

@@ -36,7 +36,7 @@ struct Neon {
 
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
-    n = vrndmq_f32(x);
+    n = vrndnq_f32(x);
     return x - n;
   }
   static F scale(F p, F n) {

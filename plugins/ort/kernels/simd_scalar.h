@@ -32,9 +32,9 @@ struct Scalar {
 
   // x, or a bound beyond which 2^x is 0 or infinity all the same, where `split` and `scale` need one.
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
-  // x = n + r with n integral and 0 <= r <= 1.
+  // x = n + r with n integral and |r| <= 1/2, so that 2^x keeps its digits where it is nearly 1.
   static F split(F x, F& n) {
-    n = std::floor(x);
+    n = std::nearbyint(x);
     return x - n;
   }
   // p * 2^n for integral |n| <= 160, in two steps so that a denormal result is rounded once.
