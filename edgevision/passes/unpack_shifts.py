@@ -1,8 +1,7 @@
 """Packed power-of-two layers -> their bodies, for a runtime that folds constants: dense weights, made once at loading.
 
 The kernel that reads packed codes saves memory and costs time (docs/shiftadd.md), so what is to run fast is unpacked. The
-integer activations stay: every product of theirs is rounded, and only the kernel (which EvShiftConv lacks) does that without a
-float64 matrix.
+integer activations stay: every product of theirs is rounded, and only the kernel does that without a float64 matrix.
 """
 
 from __future__ import annotations

@@ -50,6 +50,8 @@ def inputs_of(op: str) -> list[Array]:
         return scan_inputs()
     if op in ("EvDWT", "EvIDWT"):
         return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
+    if op == "EvShiftConv":
+        return conv_inputs(11, 5, 3)
     return shift_inputs(2, 11, 5) if op == "EvShiftLinear" else fused_inputs(op)
 
 
@@ -57,6 +59,11 @@ def shift_inputs(rows: int, K: int, N: int) -> list[Array]:
     """Random codes of five bits."""
     packed = np.random.default_rng(0).integers(0, 256, (N, -(-K // 8) * 5)).astype(np.uint8)
     return [floats(1, rows, K), packed, floats(N), floats(N)]  # type: ignore[list-item]
+
+
+def conv_inputs(channels: int, M: int, side: int) -> list[Array]:
+    """A square map for a convolution of one pixel."""
+    return [floats(1, channels, side, side), *shift_inputs(1, channels, M)[1:]]
 
 
 def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
@@ -151,6 +158,8 @@ def large_inputs(op: str) -> list[Array]:
         return scan_inputs(K=2, Dg=96, N=4, L=200)
     if op == "EvShiftLinear":
         return shift_inputs(196, 256, 256)
+    if op == "EvShiftConv":
+        return conv_inputs(128, 96, 20)
     C, K, R, pixels = 96, 2, 5, 40
     maps, bands = (1, C, pixels, pixels), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
@@ -226,6 +235,39 @@ def test_shift_layers_say_what_does_not_fit() -> None:
         if index == 1:
             empty[2:] = [floats(0), floats(0)]
         assert run(op, empty, {}).size == 0
+
+
+def test_shift_convolutions_say_what_does_not_fit() -> None:
+    op, inputs = "EvShiftConv", conv_inputs(12, 6, 5)
+    three: dict[str, tuple[int, ...]] = {"kernel_shape": (3, 3)}
+    assert "'packed' has shape [6, 10]; it must be" in refusal(op, inputs, **three)
+    assert "'scale' has shape [4]" in refusal(op, [*inputs[:2], floats(4), inputs[3]])
+    assert "'bias' has shape [7]" in refusal(op, [*inputs[:3], floats(7)])
+    assert "which does not divide the 12 channels" in refusal(op, inputs, group=5)
+    assert "'group' is 0; it must be from 1 up" in refusal(op, inputs, group=0)
+    assert "smaller than the kernel" in refusal(op, [floats(1, 12, 2, 5), *inputs[1:]], **three)
+    assert "'strides' has 0 in it" in refusal(op, inputs, strides=(0, 1))
+    assert "'dilations' has 0 in it" in refusal(op, inputs, dilations=(1, 0))
+    assert "'pads' has -1 in it" in refusal(op, inputs, pads=(0, 0, -1, 0))
+    assert "'kernel_shape' has 1 values" in refusal(op, inputs, kernel_shape=(1,))
+    assert "'form' is 'sp2'; it must be" in refusal(op, inputs, form="sp2")
+    assert "'activations' is 'int8'; it must be" in refusal(op, inputs, activations="int8")
+    assert run(op, [inputs[0][:0], *inputs[1:]], {}).shape == (0, 6, 5, 5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_infinity_pass_a_shift_convolution(bad: float) -> None:
+    """Where the kernel lies over them, and nowhere else."""
+    rng = np.random.default_rng(0)
+    inputs = [floats(1, 4, 6, 6), rng.integers(0, 256, (5, 25)).astype(np.uint8)]  # type: ignore[list-item]
+    given: dict[str, AttributeValue] = {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)}
+    clean = run("EvShiftConv", inputs, given)
+    inputs[0][0, 1, 2, 5] = bad
+    y = run("EvShiftConv", inputs, given)
+    near = np.zeros((6, 6), bool)
+    near[1:4, 4:6] = True
+    assert not np.isfinite(y[0][:, near]).any()
+    np.testing.assert_array_equal(y[0][:, ~near], clean[0][:, ~near])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
