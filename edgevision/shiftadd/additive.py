@@ -7,22 +7,29 @@ much: the network is meant to be trained further (docs/shiftadd.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from edgevision.errors import ModelError
+from edgevision.hashing import state_sha256
 from edgevision.models.angular_attention import HashAttention, HashedAttention, LinearAngularAttention
 from edgevision.models.softmax_attention import AttentionKV, AttentionQKV
 from edgevision.shiftadd.hash_fit import fit_hashes_
 
-__all__ = ["FORMS", "additive_attention_", "as_additive"]
+if TYPE_CHECKING:
+    from edgevision.stages.load import Loaded
+
+__all__ = ["FORMS", "additive_attention_", "with_additive_attention"]
 
 FORMS: Final = {"linear-angular": LinearAngularAttention, "hash": HashAttention}
 _TIMM_QKV: Final = ("timm.layers.attention", "timm.models.vision_transformer")
 _TIMM_KV: Final = "timm.models.pvt_v2"
+#: Images that hashes are fitted to.
+_IMAGES: Final = 8
 
 
 class _InPlace(nn.Module):
@@ -73,13 +80,46 @@ def additive_attention_(model: nn.Module, images: Tensor, form: str = "linear-an
         )
     for name, parts in found.items():
         path, _, last = name.rpartition(".")
-        setattr(model.get_submodule(path), last, _InPlace(as_additive(parts, form)))
+        setattr(model.get_submodule(path), last, _InPlace(_as_additive(parts, form)))
     fit_hashes_(model, images)
     return list(found)
 
 
+def with_additive_attention(loaded: Loaded, form: str, data: str | None) -> tuple[Loaded, list[str]]:
+    """A loaded model with its attention replaced, in place, and the names of what was.
+
+    Args:
+        loaded: of one image input.
+        form: see `additive_attention_`.
+        data: where the images come from, as `--data` names them; None takes random ones, and says so.
+
+    Raises:
+        ModelError: there is no attention of a known kind.
+        DataError: of the images.
+    """
+    warnings = list(loaded.warnings)
+    if data is None:
+        images = next(iter(loaded.example(_IMAGES, 0).values()))
+        warnings.append("the hashes of the attention were fitted to random images: give --data for real ones")
+    else:
+        from edgevision.calibration.open_data import open_data
+
+        channels, height, width = loaded.inputs[0].shape
+        source = open_data(data, (channels, height, width), loaded.info.preprocess)
+        images = torch.stack([torch.from_numpy(s.image) for s in itertools.islice(source, _IMAGES)])
+    names = additive_attention_(loaded.module, images, form)
+    warnings.append("additive attention answers differently until the network is trained with it (docs/shiftadd.md)")
+    changed = replace(
+        loaded,
+        digest=state_sha256(loaded.module.state_dict()),
+        identity=f"{loaded.identity} attention {form}",
+        warnings=tuple(warnings),
+    )
+    return changed, names
+
+
 @torch.no_grad()
-def as_additive(parts: _Parts, form: str) -> HashedAttention:
+def _as_additive(parts: _Parts, form: str) -> HashedAttention:
     """With the projections of a softmax attention; the convolution along tokens is 0 until it is trained."""
     attention = FORMS[form](parts.proj.in_features, parts.heads)
     for linear, (weight, bias) in ((attention.to_qk, parts.q), (attention.to_v, parts.v)):

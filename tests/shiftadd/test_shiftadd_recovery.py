@@ -63,7 +63,7 @@ def test_training_recovers_what_three_bits_lose() -> None:
     samples = list(Digits((SIDE, SIDE), how, indices=range(600)))
     images, labels = np.stack([s.image for s in samples]), np.asarray([s.label for s in samples], np.int64)
     fold = Fold(train=np.arange(480), test=np.arange(480, 600))
-    found = recover_fold(images, labels, fold, Recovery(dense=5, additive=1, shifted=3, bits=(3,)))
+    found = recover_fold(images, labels, fold, Recovery(dense=5, additive=1, shifted=3, mixed=0, bits=(3,)))
     right = {step: float(answers.mean()) for step, answers in found.items()}
     assert right["dense"] > 0.7
     assert right["shifted, 3 bits, untrained"] < right["dense"] - 0.3
