@@ -18,6 +18,7 @@ from edgevision.errors import GraphError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record
 from edgevision.spec import Batch
+from edgevision.stages.foreign_graph import refuse_random
 from edgevision.stages.load import Loaded
 from edgevision.stages.prove import prove_against_module
 from edgevision.stages.samples import Samples
@@ -53,6 +54,7 @@ def capture(loaded: Loaded, options: CaptureOptions, samples: Samples) -> tuple[
     with _quiet():
         program = _export(loaded, options)
         model = _to_onnx(program, loaded, options)
+    refuse_random(model)
     _tidy(model, loaded)
     with watch.proving():
         error = prove_against_module(model, loaded, samples)

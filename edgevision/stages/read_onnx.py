@@ -16,7 +16,7 @@ from edgevision.manifest import ModelInfo
 from edgevision.ops.operator import DOMAIN
 from edgevision.passes.dense_shifts import SHIFTS, coded_weights
 from edgevision.spec import Batch
-from edgevision.stages.foreign_graph import refuse_nan, refuse_training_mode, unknown_operators
+from edgevision.stages.foreign_graph import refuse_nan, refuse_random, refuse_training_mode, unknown_operators
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.graph_notes import noted_preprocess
 from edgevision.stages.samples import Array, Samples, samples_of_graph
@@ -109,6 +109,7 @@ def _load(path: Path) -> ir.Model:
     if not model.graph.outputs or not model.graph.inputs:
         raise GraphError(str(path), "its graph has no inputs or no outputs", "export it again")
     refuse_training_mode(model)
+    refuse_random(model)
     return model
 
 

@@ -78,7 +78,7 @@ def test_a_network_without_attention_is_refused() -> None:
 def test_timms_vit_through_the_command(edgevision: Command, tmp_path: Path) -> None:
     """Attention replaced, linear layers shifted, and the file's bundle knows how images are made."""
     out = tmp_path / "shifted.onnx"
-    common = ("--model-arg", "num_classes=5", "--select", "*.mlp.*", "--json")
+    common = ("--model-arg", "num_classes=5", "--input-size", "64x64", "--select", "*.mlp.*", "--json")
     ended = edgevision("shiftadd", "timm:test_vit", *common, "--attention", "linear-angular", "--out", out)
     assert ended.code == 0, ended.err
     found = ended.document

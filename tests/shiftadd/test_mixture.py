@@ -209,4 +209,6 @@ def test_the_balance_of_all_routers_is_summed() -> None:
     model = Two()
     assert float(balance(model)) == 0.0
     model.train()(tokens())
-    assert float(balance(model)) == pytest.approx(float(model.first.gate.balance + model.second.gate.balance))
+    wanted = model.first.gate.balance + model.second.gate.balance
+    assert torch.allclose(balance(model), wanted)
+    assert float(wanted.detach()) > 0
