@@ -106,7 +106,8 @@ def _descended(direction: Tensor, kernel: Tensor, left: Tensor) -> Tensor:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    return a.detach() / a.detach().norm(dim=-1, keepdim=True) * length
+    found: Tensor = a.detach()
+    return found / found.norm(dim=-1, keepdim=True) * length
 
 
 def _captured(y: Tensor, left: Tensor) -> Tensor:

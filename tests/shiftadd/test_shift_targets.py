@@ -16,7 +16,6 @@ from workspace import Command
 
 from edgevision.models.primitive_mixture import set_dispatch
 from edgevision.models.pvt_v2 import mixed
-from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.shiftadd.recover import CONFIG
 
 TARGETS = {
@@ -64,18 +63,21 @@ def test_a_converted_graph_on_every_target(edgevision: Command, target: str, act
     assert shown(manifest, target) <= TOLERANCES[target]
 
 
-def test_a_dispatch_is_for_onnx_runtime_only(edgevision: Command, target: str, tmp_path: Path) -> None:
-    """Its shapes depend on the tokens: who cannot have that says so before anything is built."""
+@pytest.fixture(scope="module")
+def dispatch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mixture that sends each token to its expert alone."""
     torch.manual_seed(0)
-    model = mixed(12, 7).eval()
+    model, path = mixed(12, 7).eval(), tmp_path_factory.mktemp("dispatch") / "dispatch.onnx"
     set_dispatch(model, True)
     program = torch.onnx.export(model, (torch.randn(1, 9, 12),), dynamo=True, opset_version=20, verbose=False)
     assert program is not None
-    attach_bodies(program.model)
-    program.save(tmp_path / "dispatch.onnx")
-    ended = edgevision(
-        "export", "--model", tmp_path / "dispatch.onnx", "--target", target, "--out", tmp_path / "bundle", "--json"
-    )
+    program.save(path)
+    return path
+
+
+def test_a_dispatch_is_for_onnx_runtime_only(edgevision: Command, target: str, dispatch: Path, tmp_path: Path) -> None:
+    """Its shapes depend on the tokens: who cannot have that says so before anything is built."""
+    ended = edgevision("export", "--model", dispatch, "--target", target, "--out", tmp_path / "bundle", "--json")
     if target == "ort":
         assert ended.code == 0, ended.err
         return

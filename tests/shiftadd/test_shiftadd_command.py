@@ -169,7 +169,7 @@ def _open_batch(model: ir.Model) -> None:
         value.shape = ir.Shape(["batch", *list(value.shape)[1:]])
     for value in (v for node in model.graph for v in node.outputs if not v.is_graph_output()):
         value.shape = None
-    for name, dims in (("tokens", [-1, 8, 16]), ("rows", [-1, 96])):
+    for name, dims in (("tokens", [0, 8, 16]), ("rows", [0, 96])):
         model.graph.initializers[name].const_value = ir.tensor(np.array(dims), name=name)
 
 
