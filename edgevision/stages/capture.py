@@ -165,8 +165,11 @@ def _name_batch(model: ir.Model) -> None:
 
 
 def _batch_dim(dim: ir.SymbolicDim) -> str | None:
-    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed.
-    return "batch" if dim.value is not None and dim.value.isidentifier() else None
+    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed. Sizes that depend on values (how many
+    # tokens go to an expert) have names of their own, u0 and so on.
+    if dim.value is None or not dim.value.isidentifier():
+        return None
+    return dim.value if re.fullmatch(r"u\d+", dim.value) else "batch"
 
 
 @contextmanager

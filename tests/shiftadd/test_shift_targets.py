@@ -8,14 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
 from shift_nets import network
 from workspace import Command
 
+from edgevision import load
 from edgevision.models.primitive_mixture import set_dispatch
 from edgevision.models.pvt_v2 import mixed
+from edgevision.proof import difference
 from edgevision.shiftadd.recover import CONFIG
 
 TARGETS = {
@@ -100,3 +103,21 @@ def test_whole_networks_on_every_target(edgevision: Command, target: str, name: 
     manifest = exported(edgevision, target, model, tmp_path / "bundle", *options)
     # One flipped router moves a token to its other expert: docs/shiftadd.md.
     assert shown(manifest, target) <= (10 if name.endswith("moe") else 1) * TOLERANCES[target]
+
+
+@pytest.mark.zoo
+def test_a_whole_network_that_dispatches(edgevision: Command, tmp_path: Path) -> None:
+    """Every mixture computes each token once, and the answers are those of both experts with a Where."""
+    arguments = [f"{key}={json.dumps(value)}" for key, value in CONFIG.items()]
+    options = [item for argument in arguments for item in ("--model-arg", argument)] + ["--input-size", "32x32"]
+    bundles = {}
+    for dispatch in ("false", "true"):
+        bundles[dispatch] = tmp_path / dispatch
+        given = (*options, "--model-arg", f"dispatch={dispatch}")
+        manifest = exported(edgevision, "ort", "pvt_v2_b0_linangular_moe", bundles[dispatch], *given)
+        assert shown(manifest, "ort") <= 1e-3
+    kinds = {key: {n.op_type for n in ir.load(path / "model.onnx").graph} for key, path in bundles.items()}
+    assert "NonZero" in kinds["true"] - kinds["false"]
+    image = np.random.default_rng(1).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    both, own = (load(bundles[key])(image)[0] for key in ("false", "true"))
+    assert difference(both, own).max_abs_over_std <= 1e-3
