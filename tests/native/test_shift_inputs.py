@@ -1,10 +1,10 @@
-"""What the kernels of packed power-of-two weights refuse, and how they pass what is no number."""
+"""What the kernels of packed power-of-two weights take and refuse, and how they pass what is no number."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_node import run
+from kernel_node import feeds, model, run, session
 from small_inputs import conv_inputs, floats, refusal, shift_inputs
 
 from edgevision.ops.operator import AttributeValue
@@ -71,3 +71,15 @@ def test_nan_and_infinity_pass_a_shift_layer(bad: float) -> None:
     assert not np.isfinite(y[0, 1]).any()
     clean[0, 1] = y[0, 1]
     np.testing.assert_array_equal(y, clean)
+
+
+@pytest.mark.parametrize("activations", ["float", "fixed", "int32"])
+def test_one_session_takes_any_number_of_tokens(activations: str) -> None:
+    """And any size of a map: each token and each image as it is alone."""
+    given: dict[str, AttributeValue] = {"activations": activations}
+    for op, inputs, axis in (("EvShiftLinear", shift_inputs(7, 11, 5), 1), ("EvShiftConv", conv_inputs(11, 5, 7), 2)):
+        opened = session(model(op, inputs, given))
+        whole = opened.run(None, feeds(op, inputs))[0]
+        for count in (3, 1):
+            some = [inputs[0].take(range(count), axis), *inputs[1:]]
+            assert np.array_equal(opened.run(None, feeds(op, some))[0], whole.take(range(count), axis))
