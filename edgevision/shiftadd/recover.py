@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgevision.calibration.digits import Digits
-from edgevision.models.primitive_mixture import Mixture, balance, set_dispatch
+from edgevision.models.primitive_mixture import Mixture, balance, set_dispatch, set_latencies
 from edgevision.models.pvt_v2 import PyramidVisionTransformerV2
 from edgevision.registry import create_model, find_variant
-from edgevision.shiftadd.expert_latency import profile_mixtures
+from edgevision.shiftadd.expert_latency import profile_mixtures, profiled_latencies
 from edgevision.shiftadd.stages import additive_from, mix_, shift_
 from edgevision.train.fit import FitOptions, Objective, cross_entropy, fit, predict
 from edgevision.train.folds import Fold, folds
@@ -62,6 +62,7 @@ class Recovery:
     Attributes:
         dense, additive, shifted, mixed: epochs; 0 leaves the mixture out.
         bits: of the shifted layers; each is tried from the same additive network.
+        latencies: of the network with either expert alone, profiled on a target; None races the experts of each layer here.
     """
 
     dense: int = 8
@@ -69,6 +70,7 @@ class Recovery:
     shifted: int = 5
     mixed: int = 5
     bits: tuple[int, ...] = (5, 3)
+    latencies: tuple[float, float] | None = None
 
 
 def distillation(teacher: nn.Module) -> Objective:
@@ -135,7 +137,10 @@ def recover_fold(
         trained(f"shifted, {bits} bits", shifted, gently, taught)
     if how.mixed:
         mixed = mix_(copy.deepcopy(additive))
-        profile_mixtures(mixed, torch.from_numpy(images[train[:1]]))
+        if how.latencies is None:
+            profile_mixtures(mixed, torch.from_numpy(images[train[:1]]))
+        else:
+            set_latencies(mixed, *how.latencies)
         score("mixture, untrained", mixed)
         trained("mixture", mixed, replace(gently, epochs=how.mixed), balanced(taught, mixed))
         report(f"{100 * shifting(mixed, images[fold.test]):.0f} % of the tokens are shifted")
@@ -193,7 +198,11 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="of the division")
     parser.add_argument("--only", type=int, nargs="*", help="these of the folds, from 0")
     parser.add_argument("--keep", type=Path, help="a folder for trained networks")
+    parser.add_argument(
+        "--profiles", type=Path, nargs=2, metavar=("MULTIPLY", "SHIFT"), help="of `edgevision profile`, on the target"
+    )
     given = parser.parse_args()
+    how = Recovery(latencies=given.profiles and profiled_latencies(*given.profiles))
     samples = list(Digits((SIDE, SIDE), find_variant("pvt_v2_b0_sra").preprocess, indices=range(DIGITS)))
     images, labels = np.stack([s.image for s in samples]), np.asarray([s.label for s in samples], np.int64)
     answers: dict[str, list[Right]] = {}
@@ -201,7 +210,7 @@ def main() -> None:
         if given.only is not None and index not in given.only:
             continue
         keep = given.keep and given.keep / f"fold-{index}"
-        for step, right in recover_fold(images, labels, fold, Recovery(), _tell(index), keep).items():
+        for step, right in recover_fold(images, labels, fold, how, _tell(index), keep).items():
             answers.setdefault(step, []).append(right)
     table = {step: round(100 * float(np.concatenate(parts).mean()), 2) for step, parts in answers.items()}
     sys.stdout.write(json.dumps(table, indent=2) + "\n")

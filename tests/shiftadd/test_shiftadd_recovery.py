@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ def test_training_recovers_what_three_bits_lose(tmp_path: Path, monkeypatch: pyt
     (share,) = (int(line.split()[0]) for line in said if line.endswith("of the tokens are shifted"))
     assert 5 < share < 95, "both primitives are used"
     monkeypatch.setattr(recover, "fit", lambda *_: pytest.fail("what was kept is trained again"))
-    again = recover_fold(images, labels, fold, options, keep=tmp_path)
+    monkeypatch.setattr(recover, "set_latencies", lambda _, *given: told.append(given))
+    told: list[tuple[float, ...]] = []
+    again = recover_fold(images, labels, fold, replace(options, latencies=(2.0, 5.0)), keep=tmp_path)
+    assert told == [(2.0, 5.0)]
     assert all(np.array_equal(again[step], answers) for step, answers in found.items())
 
 
