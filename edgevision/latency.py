@@ -1,8 +1,8 @@
 """Statistics of a latency trace, and whether it may be believed.
 
-The interval on the median is the distribution-free one from order statistics (binomial, 95 %). A trace is `unstable`
-when its middle spreads, when it drifts, or when it has two levels: the median of such a trace depends on when one
-looked.
+The interval on the median is the distribution-free one from order statistics (binomial, 95 %): it takes the runs for
+independent. A trace is `unstable` when its middle spreads, when its median moves from one part of it to another, or
+when it has two levels: the median of such a trace depends on when one looked.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ Verdict = Literal["stable", "unstable", "emulated"]
 
 #: Spread of the middle half over the median, above which a trace is called unstable.
 LARGEST_SPREAD = 0.10
-#: Change of the median from the first third of a trace to the last, above which it drifts.
-LARGEST_DRIFT = 0.05
+#: Change of the median from one part of a trace to another, above which it moves: what repeated measurements may differ by.
+LARGEST_CHANGE = 0.03
+#: A trace is looked at in fifths, in thirds when a fifth would be fewer runs than ten, as a whole below nine.
+MANY, FEW = 50, 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +69,9 @@ def judge(latency: Latency) -> tuple[Verdict, tuple[str, ...]]:
     spread = (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / latency.p50
     if spread > LARGEST_SPREAD:
         reasons.append(f"the middle half of the runs spreads over {spread:.0%} of the median")
-    third = len(latency.samples) // 3
-    if third >= 3:
-        first = _quantile(sorted(latency.samples[:third]), 0.5)
-        last = _quantile(sorted(latency.samples[-third:]), 0.5)
-        drift = last / first - 1
-        if abs(drift) > LARGEST_DRIFT:
-            reasons.append(f"the median moved by {drift:+.0%} from the first third of the runs to the last")
+    moved = _moved(latency.samples)
+    if moved is not None:
+        reasons.append(moved)
     gap = _two_levels(ordered)
     if gap is not None:
         reasons.append(f"the runs fall into two groups, {gap[0]:.2f} and {gap[1]:.2f} ms")
@@ -94,6 +92,26 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+def _moved(samples: Sequence[float]) -> str | None:
+    """How the median differs between the two parts of a trace that are furthest apart, when it is more than chance.
+
+    Beyond chance are intervals that do not overlap. Slow phases of a shared machine show here, and the clock that falls
+    while a processor gets warm.
+    """
+    n = len(samples)
+    if n < FEW:
+        return None
+    count = 5 if n >= MANY else 3
+    parts = [summarize(samples[n * i // count : n * (i + 1) // count]) for i in range(count)]
+    order = sorted(range(count), key=lambda i: parts[i].p50)
+    low, high = parts[order[0]], parts[order[-1]]
+    if high.p50 / low.p50 - 1 <= LARGEST_CHANGE or high.interval[0] <= low.interval[1]:
+        return None
+    first, last = sorted((order[0], order[-1]))
+    change = parts[last].p50 / parts[first].p50 - 1
+    return f"the median moved by {change:+.0%} from part {first + 1} of {count} of the runs to part {last + 1}"
 
 
 def _two_levels(ordered: Sequence[float]) -> tuple[float, float] | None:

@@ -73,6 +73,20 @@ def test_drifting_trace_is_unstable() -> None:
     assert any("moved by +" in reason for reason in reasons)
 
 
+def test_a_slow_phase_in_the_middle_is_unstable() -> None:
+    """Its beginning and its end agree: what a first look at both would miss."""
+    samples = [s * (1.06 if 40 <= i < 60 else 1.0) for i, s in enumerate(noise(100, spread=0.005))]
+    verdict, (reason,) = judge(summarize(samples))
+    assert verdict == "unstable"
+    assert re.fullmatch(r"the median moved by [+-]6% from part \d of 5 of the runs to part \d", reason)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.03, 0.06])
+def test_noise_alone_rarely_moves_the_median(spread: float) -> None:
+    verdicts = [judge(summarize(noise(100, spread=spread, seed=seed)))[0] for seed in range(200)]
+    assert verdicts.count("unstable") <= 10
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_bimodal_trace_is_unstable_and_names_both_levels(share: float) -> None:
     """As when a core's clock has two states; the two levels are mixed in time, so nothing drifts."""

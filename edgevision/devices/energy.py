@@ -2,7 +2,10 @@
 
 Energy is mean power times mean latency, of the whole board as far as its rails reach, what it draws when idle included.
 Which rails add up to the board depends on it; where that is not known there is no energy, and `power` in devices.toml can
-name them. Rails: the power-monitor tables of NVIDIA's Jetson developer guides.
+name them. Sources: that VDD_IN and POM_5V_IN are the board's whole input, and that a Xavier's rails are added, is NVIDIA's
+word on its forum as jetson_stats follows it (its issue 51, `total_power`); AGX Orin's rails are named in Linux's
+tegra234-p3701.dtsi, and that VDDQ_VDD2_1V8AO is fed by VIN_SYS_5V0, so that it is not added once more, is NVIDIA's guide
+as its users quote it; the guide was not at hand.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from edgevision.devices.sampling import Reading, Recording
 
 __all__ = ["reasons_during", "sensed"]
 
+#: Share of the processors' time, above which a hypervisor's other guests are a reason not to believe a measurement.
+LARGEST_STOLEN = 0.02
 #: Fewer readings than this say too little.
 FEWEST = 3
 #: Rails that add up to the board, the first set that is there whole: one at the input (TX2, Xavier NX, Orin NX and Nano;
@@ -61,6 +66,7 @@ def sensed(recording: Recording, mean_ms: float, named: str = "") -> dict[str, A
         "temperature_c": _ranges([r.temperatures for r in readings]),
         "clock_mhz": _ranges([r.clocks for r in readings]),
         "throttled": sorted(set().union(*(r.throttled for r in readings))),
+        "stolen": stolen_share(readings),
         "power_source": power.source if power else None,
         "power_mw": {rail: _told([r[rail] for r in power.readings if rail in r]) for rail in power.rails}
         if power
@@ -77,7 +83,19 @@ def reasons_during(recording: Recording) -> tuple[str, ...]:
     states = [r.cooling for r in readings if r.cooling]
     if states and any(state.get(name, 0) > first for state in states for name, first in states[0].items()):
         reasons.append("a cooling device went up during the runs")
+    stolen = stolen_share(readings)
+    if stolen is not None and stolen > LARGEST_STOLEN:
+        reasons.append(f"the hypervisor gave {stolen:.0%} of the processors' time to others")
     return tuple(reasons)
+
+
+def stolen_share(readings: Sequence[Reading]) -> float | None:
+    """Of the time that the processors wanted to work, what a hypervisor gave to others; None for fewer than two readings."""
+    ticks = [r.ticks for r in readings if r.ticks]
+    if len(ticks) < 2:
+        return None
+    worked, stolen = (last - first for first, last in zip(ticks[0], ticks[-1], strict=True))
+    return round(stolen / (worked + stolen), 4) if worked + stolen > 0 else None
 
 
 def _power(readings: Sequence[Reading], named: str) -> _Power | None:

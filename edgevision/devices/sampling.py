@@ -5,6 +5,7 @@
     pmic|VDD_CORE_A current(7)=0.8126A VDD_CORE_V volt(15)=0.8819V …         of `vcgencmd`
     throttled|throttled=0x0                                                  of `vcgencmd`
     status|0                                                                 Android's thermal status
+    ticks|cpu  2255 34 2290 22625563 6290 127 456 17 0 0                     time of all processors, by /proc/stat
     RAM 1985/7765MB …                                                        of `tegrastats`
 
 What is absent has no line. The script ends when its stdin does, and after its time in any case; it reads files with the
@@ -69,6 +70,7 @@ hwmon() {
   done
   [ -z "$line" ] || echo "hwmon|${line#;}"
 }
+ticks() { get "$R/proc/stat" && echo "ticks|$v"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 tools() {
   if has vcgencmd; then
@@ -88,7 +90,7 @@ R={quote(root)}
 {_FUNCTIONS}work() {{
   turn=0
   while [ "$turn" -lt {int(seconds / INTERVAL) + 1} ]; do
-    sysfs; hwmon
+    sysfs; hwmon; ticks
     [ "$((turn % 4))" -ne 0 ] || tools
     turn=$((turn + 1))
     sleep {INTERVAL} >/dev/null 2>&1 || sleep 1 >/dev/null 2>&1
@@ -117,6 +119,8 @@ class Reading:
         clocks: MHz by processor.
         cooling: the state of each cooling device; it rises when the device works.
         throttled: what holds the processor back at this moment, in words.
+        ticks: time that the processors worked since boot, and time that a hypervisor gave to others while they wanted
+            to work, both in the kernel's ticks.
     """
 
     source: str
@@ -125,6 +129,7 @@ class Reading:
     clocks: dict[str, float] = field(default_factory=dict)
     cooling: dict[str, float] = field(default_factory=dict)
     throttled: frozenset[str] = frozenset()
+    ticks: tuple[int, int] | None = None
 
 
 def read_line(line: str) -> Reading | None:
@@ -189,12 +194,22 @@ def _status(words: str) -> Reading | None:
     return Reading(source="thermalservice", throttled=held)
 
 
+def _ticks(words: str) -> Reading | None:
+    """user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice; proc(5)."""
+    told = words.split()[1:9]
+    if len(told) < 8 or not all(number.isdecimal() for number in told):
+        return None
+    user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, told)
+    return Reading(source="stat", ticks=(user + nice + system + irq + softirq, steal))
+
+
 _READERS: dict[str, Callable[[str], Reading | None]] = {
     "sysfs": _sysfs,
     "hwmon": _hwmon,
     "pmic": _pmic,
     "throttled": _throttled,
     "status": _status,
+    "ticks": _ticks,
 }
 
 
