@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edgevision.devices.device import DeviceLostError
 from edgevision.devices.energy import reasons_during, sensed
+from edgevision.devices.engine_maker import Timed
 from edgevision.devices.local import ProfileOptions, bundle_facts
 from edgevision.devices.named import NamedDevice
 from edgevision.devices.probe import state_of
@@ -93,32 +95,32 @@ def engine_document(
     manifest: Manifest,
     named: NamedDevice,
     tensorrt: str,
-    compute: Sequence[float],
-    with_copies: Sequence[float],
-    recording: Recording,
+    runner: str,
+    timed: Timed,
+    options: ProfileOptions,
     *,
     parity: Mapping[str, Any],
     before: Mapping[str, str],
     after: Mapping[str, str],
 ) -> dict[str, Any]:
     """A profile of an engine: the GPU's own time is the model's, the time with copies stands beside it."""
-    told = Told(samples=list(compute))
-    facts = facts_of(manifest, named, before, ProfileOptions(), told)
-    latency = summarize(compute)
+    facts = facts_of(manifest, named, before, replace(options, threads=1), Told(samples=list(timed.compute)))
+    latency = summarize(timed.compute)
     verdict, reasons = judge(latency)
-    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
+    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(timed.recording))
     return {
         **facts,
         "environment": {"before": state_of(before), "after": state_of(after)},
-        "runtime": {"name": "tensorrt", "version": tensorrt, "runner": "trtexec"},
+        "runtime": {"name": "tensorrt", "version": tensorrt, "runner": runner},
         "latency_ms": as_json(latency),
-        "with_copies_ms": as_json(summarize(with_copies)),
+        "with_copies_ms": as_json(summarize(timed.with_copies)),
+        "cold_start_ms": timed.cold,
         "verdict": "emulated" if named.emulated else ("unstable" if reasons else verdict),
         "reasons": list(reasons),
-        "peak_memory_mib": None,
+        "peak_memory_mib": None if timed.peak is None else round(timed.peak, 1),
         "parity": parity,
         "efficiency": None,
-        **_sensors(recording, latency.mean, named),
+        **_sensors(timed.recording, latency.mean, named),
     }
 
 

@@ -37,6 +37,14 @@ exec unshare -U --map-user=1000 --map-group=1000 --root="$root" "$@"
 """
 
 
+def stale(library: Path) -> str:
+    """A source of the kernels or the runner that changed after `make runner` built them; empty when none did."""
+    plugins = Path(__file__).resolve().parents[2] / "plugins"
+    sources = [s for s in plugins.rglob("*") if s.suffix in {".cc", ".h", ".txt"}]
+    newer = [s for s in sources if s.stat().st_mtime > library.stat().st_mtime]
+    return str(newer[0].relative_to(plugins.parent)) if newer else ""
+
+
 @contextlib.contextmanager
 def running_arm64(folder: Path) -> Iterator[Sshd]:
     """Start it, wait until it answers, stop it with all that runs in it."""
