@@ -16,12 +16,11 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Any
 
+from edgevision.devices.contention import contention
 from edgevision.devices.sampling import Reading, Recording
 
 __all__ = ["reasons_during", "sensed"]
 
-#: Share of the processors' time, above which a hypervisor's other guests are a reason not to believe a measurement.
-LARGEST_STOLEN = 0.02
 #: Fewer readings than this say too little.
 FEWEST = 3
 #: Rails that add up to the board, the first set that is there whole: one at the input (TX2, Xavier NX, Orin NX and Nano;
@@ -56,8 +55,13 @@ class _Power:
         return next((rails for rails in _BOARD if set(rails) <= set(self.rails)), ())
 
 
-def sensed(recording: Recording, mean_ms: float, named: str = "") -> dict[str, Any]:
-    """The `sensors` of a profile: all in the time of the runs. `named` is `power` of devices.toml."""
+def sensed(recording: Recording, mean_ms: float, named: str = "", own: float | None = None) -> dict[str, Any]:
+    """The `sensors` of a profile: all in the time of the runs.
+
+    Args:
+        named: `power` of devices.toml.
+        own: processors that the measured program kept busy; None when that is not known.
+    """
     readings = recording.during()
     power = _power(readings, named)
     document: dict[str, Any] = {
@@ -66,7 +70,7 @@ def sensed(recording: Recording, mean_ms: float, named: str = "") -> dict[str, A
         "temperature_c": _ranges([r.temperatures for r in readings]),
         "clock_mhz": _ranges([r.clocks for r in readings]),
         "throttled": sorted(set().union(*(r.throttled for r in readings))),
-        "stolen": stolen_share(readings),
+        **contention(recording, own),
         "power_source": power.source if power else None,
         "power_mw": {rail: _told([r[rail] for r in power.readings if rail in r]) for rail in power.rails}
         if power
@@ -83,19 +87,7 @@ def reasons_during(recording: Recording) -> tuple[str, ...]:
     states = [r.cooling for r in readings if r.cooling]
     if states and any(state.get(name, 0) > first for state in states for name, first in states[0].items()):
         reasons.append("a cooling device went up during the runs")
-    stolen = stolen_share(readings)
-    if stolen is not None and stolen > LARGEST_STOLEN:
-        reasons.append(f"the hypervisor gave {stolen:.0%} of the processors' time to others")
     return tuple(reasons)
-
-
-def stolen_share(readings: Sequence[Reading]) -> float | None:
-    """Of the time that the processors wanted to work, what a hypervisor gave to others; None for fewer than two readings."""
-    ticks = [r.ticks for r in readings if r.ticks]
-    if len(ticks) < 2:
-        return None
-    worked, stolen = (last - first for first, last in zip(ticks[0], ticks[-1], strict=True))
-    return round(stolen / (worked + stolen), 4) if worked + stolen > 0 else None
 
 
 def _power(readings: Sequence[Reading], named: str) -> _Power | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
 from edgevision.check_bundle import runnable_target
+from edgevision.devices.contention import reasons_of
 from edgevision.devices.energy import reasons_during, sensed
 from edgevision.devices.machine_state import changes_between, machine_state, sensors_read
 from edgevision.devices.sampling import Recording
@@ -77,7 +78,9 @@ def profile_local(
     after = machine_state()
     latency = summarize(measured.samples)
     verdict, reasons = judge(latency)
-    reasons = (*reasons, *changes_between(before, after), *reasons_during(measured.recording))
+    sensors = sensed(measured.recording, latency.mean, own=measured.own)
+    seen = (*reasons_during(measured.recording), *reasons_of(sensors))
+    reasons = (*reasons, *changes_between(before, after), *seen)
     traced = _trace(target, manifest, bundle, samples.feeds[0], options)
     peaks = None
     if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
@@ -88,7 +91,6 @@ def profile_local(
         if isinstance(target, SelfProfiling)
         else {}
     )
-    sensors = sensed(measured.recording, latency.mean)
     return {
         "schema_version": 1,
         "bundle": bundle_facts(manifest),
@@ -121,12 +123,14 @@ class _Measured:
         cold: milliseconds of opening it and of the first run.
         samples: milliseconds of the timed runs.
         on_device: what a runtime with a device of its own timed there, run by run.
+        own: processors that this program kept busy meanwhile.
         peak: mebibytes of memory.
     """
 
     cold: float
     samples: Sequence[float]
     on_device: Sequence[Any]
+    own: float
     recording: Recording
     parity: Mapping[str, Any]
     peak: float
@@ -152,15 +156,19 @@ def _measure(
             report("warm up")
             _warm_up(runner, feed)
             report(f"{options.runs} runs")
-            end = time.perf_counter() + options.seconds
+            begun, worked = time.perf_counter(), time.process_time()
+            end = begun + options.seconds
             while len(taken) < options.runs or time.perf_counter() < end:
                 taken.append(_timed(lambda: runner(feed)))
                 recording.ran()
                 on_device.append(getattr(runner, "stages", None))
                 watch(taken)
+            own = (time.process_time() - worked) / (time.perf_counter() - begun)
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return _Measured(cold=cold, samples=taken, on_device=on_device, recording=recording, parity=parity, peak=peak)
+    return _Measured(
+        cold=cold, samples=taken, on_device=on_device, own=own, recording=recording, parity=parity, peak=peak
+    )
 
 
 def bundle_facts(manifest: Manifest) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from edgevision.devices.contention import reasons_of
 from edgevision.devices.device import DeviceLostError
 from edgevision.devices.energy import reasons_during, sensed
 from edgevision.devices.engine_maker import Timed
@@ -64,7 +65,10 @@ def whole_document(
     verdict, reasons = judge(latency)
     reasons = (*reasons, *(() if end.get("warm") else ("warming up did not settle within 10 s",)))
     reasons = (*reasons, *((f"it left its core {end['migrations']} times",) if pinned and end["migrations"] else ()))
-    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
+    sensors = _sensors(recording, latency.mean, named, own=end["cpu_ns"] / end["wall_ns"] if "cpu_ns" in end else None)
+    reasons = _once(
+        *reasons, *reasons_against(before, after), *reasons_during(recording), *reasons_of(sensors["sensors"])
+    )
     told_verdict = "emulated" if facts["device"]["emulated"] else ("unstable" if reasons else verdict)
     return {
         **facts,
@@ -76,13 +80,13 @@ def whole_document(
         "migrations": end["migrations"],
         "preempted": end["preempted"],
         "parity": parity,
-        **_sensors(recording, latency.mean, named),
+        **sensors,
     }
 
 
-def _sensors(recording: Recording, mean_ms: float, named: NamedDevice) -> dict[str, Any]:
+def _sensors(recording: Recording, mean_ms: float, named: NamedDevice, own: float | None = None) -> dict[str, Any]:
     """What was sensed during the runs; an emulator has no energy of its own."""
-    sensors = sensed(recording, mean_ms, named.power)
+    sensors = sensed(recording, mean_ms, named.power, own)
     energy = sensors["energy"]
     return {"sensors": sensors, "energy_mj": energy["mj"] if energy and not named.emulated else None}
 
@@ -107,7 +111,9 @@ def engine_document(
     facts = facts_of(manifest, named, before, replace(options, threads=1), Told(samples=list(timed.compute)))
     latency = summarize(timed.compute)
     verdict, reasons = judge(latency)
-    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(timed.recording))
+    sensors = _sensors(timed.recording, latency.mean, named)
+    seen = (*reasons_during(timed.recording), *reasons_of(sensors["sensors"]))
+    reasons = _once(*reasons, *reasons_against(before, after), *seen)
     return {
         **facts,
         "environment": {"before": state_of(before), "after": state_of(after)},
@@ -120,7 +126,7 @@ def engine_document(
         "peak_memory_mib": None if timed.peak is None else round(timed.peak, 1),
         "parity": parity,
         "efficiency": None,
-        **_sensors(timed.recording, latency.mean, named),
+        **sensors,
     }
 
 

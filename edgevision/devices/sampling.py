@@ -119,8 +119,8 @@ class Reading:
         clocks: MHz by processor.
         cooling: the state of each cooling device; it rises when the device works.
         throttled: what holds the processor back at this moment, in words.
-        ticks: time that the processors worked since boot, and time that a hypervisor gave to others while they wanted
-            to work, both in the kernel's ticks.
+        ticks: of all processors since boot, in the kernel's ticks: worked, given to others by a hypervisor while they
+            wanted to work, and all there was.
     """
 
     source: str
@@ -129,7 +129,7 @@ class Reading:
     clocks: dict[str, float] = field(default_factory=dict)
     cooling: dict[str, float] = field(default_factory=dict)
     throttled: frozenset[str] = frozenset()
-    ticks: tuple[int, int] | None = None
+    ticks: tuple[int, int, int] | None = None
 
 
 def read_line(line: str) -> Reading | None:
@@ -199,8 +199,8 @@ def _ticks(words: str) -> Reading | None:
     told = words.split()[1:9]
     if len(told) < 8 or not all(number.isdecimal() for number in told):
         return None
-    user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, told)
-    return Reading(source="stat", ticks=(user + nice + system + irq + softirq, steal))
+    user, nice, system, _idle, _waiting, irq, softirq, steal = numbers = tuple(map(int, told))
+    return Reading(source="stat", ticks=(user + nice + system + irq + softirq, steal, sum(numbers)))
 
 
 _READERS: dict[str, Callable[[str], Reading | None]] = {
@@ -245,7 +245,11 @@ class Recording:
 
     def during(self) -> list[Reading]:
         """The readings that count, in order."""
+        return [reading for _, reading in self.during_runs()]
+
+    def during_runs(self) -> list[tuple[float, Reading]]:
+        """The same, each with the time of its arrival in seconds."""
         if self._start is None or self._end is None:
             return []
         with self._lock:
-            return [reading for at, reading in self._readings if self._start <= at <= self._end]
+            return [(at, reading) for at, reading in self._readings if self._start <= at <= self._end]
