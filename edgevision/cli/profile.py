@@ -66,7 +66,7 @@ def profile(
 def _measure(
     bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
 ) -> dict[str, Any]:
-    """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    """Here or on a device; what was measured before it ended is written to `out`, and the error goes on."""
     from edgevision.devices.iphone import IPHONE, profile_iphone
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
@@ -79,9 +79,10 @@ def _measure(
     named = find_device(device)
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
-    except HalfMeasuredError as lost:
+    except HalfMeasuredError as ended:
         if out is not None:
-            _write(out, dict(lost.document))
+            _write(out, dict(ended.document))
+            typer.echo(f"what had been measured is in {out}", err=True)
         raise
 
 

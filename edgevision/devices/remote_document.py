@@ -16,7 +16,7 @@ from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told
 from edgevision.devices.sampling import Recording
 from edgevision.devices.throttling import reasons_against
-from edgevision.errors import TargetError
+from edgevision.errors import DeviceError, TargetError
 from edgevision.latency import judge, summarize
 from edgevision.manifest import Manifest, as_json
 from edgevision.proof import worst_difference
@@ -130,13 +130,13 @@ def engine_document(
     }
 
 
-def half_document(facts: dict[str, Any], told: Told, lost: DeviceLostError, options: ProfileOptions) -> dict[str, Any]:
-    """What had arrived when the device was lost."""
-    reason = f"the device was lost after {len(told.samples)} of {options.runs} runs ({lost.reason})"
-    latency = as_json(summarize(told.samples)) if told.samples else None
+def half_document(facts: dict[str, Any], told: Told, ended: DeviceError, options: ProfileOptions) -> dict[str, Any]:
+    """What had arrived when the device was lost, or the runner ended too early."""
+    how = "the device was lost" if isinstance(ended, DeviceLostError) else "it ended"
+    reason = f"{how} after {len(told.samples)} of {options.runs} runs ({ended.reason})"
     return {
         **facts,
-        "latency_ms": latency,
+        "latency_ms": as_json(summarize(told.samples)),
         "verdict": "unstable",
         "reasons": [reason],
         "peak_memory_mib": None,
