@@ -143,8 +143,10 @@ def _failure(device: str, finished: Finished, told: Told) -> DeviceError | None:
     )
 
 
-#: By the runner's exit code; 126 and 127 are the shell's.
+#: By the runner's exit code; 126 and 127 are the shell's, 128 and more are signals.
 _MENDS = {
+    128 + 9: "it was killed there, or memory ran out (dmesg tells): a smaller batch, fewer threads",
+    128 + 11: "ONNX Runtime there or a kernel of ours crashed: try another ONNX Runtime, or a bundle of --no-plugins",
     65: "the ONNX Runtime there may be older than the model's opset: use a newer one, or export again",
     69: "see `onnxruntime` and `kernels` of the device in devices.toml",
     126: "the runner is for another processor, or its folder forbids programs: see `folder` in devices.toml",
