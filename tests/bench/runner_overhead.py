@@ -24,7 +24,7 @@ from edgevision.devices.runner import runner_path, runtime_library, write_tensor
 from edgevision.latency import summarize
 
 ROOT = Path(__file__).resolve().parents[2]
-TURNS, RUNS = 100, 400
+TURNS, RUNS = 60, 400
 SIDES = (16, 32, 64)
 
 
