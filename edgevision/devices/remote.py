@@ -123,7 +123,11 @@ class RemoteDevice:
         started = time.monotonic()
         ended = self._session(script, seconds=seconds + PATIENCE, on_line=on_line)
         if ended.code in TIMED_OUT and time.monotonic() - started >= seconds:
-            raise DeviceError(self.name, f"{command[0]} ran longer than {seconds:.0f} s there", "ask for fewer runs, or see what it waits for")
+            raise DeviceError(
+                self.name,
+                f"{command[0]} ran longer than {seconds:.0f} s there",
+                "ask for fewer runs, or see what it waits for",
+            )
         return Finished(code=ended.code, errors=ended.errors)
 
     @contextmanager

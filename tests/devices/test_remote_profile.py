@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import get_available_providers as available_providers
 from small_bundle import small_bundle
 from sshd import Sshd
 from typer.testing import CliRunner
@@ -78,6 +79,35 @@ def test_a_wrong_answer_is_an_error(server: Sshd, bundle: Path, tmp_path: Path) 
     np.savez(spoilt / SAMPLE, **changed)
     with pytest.raises(TargetError, match="differs from the bundle's sample"):
         profile_device(spoilt, named(server, onnxruntime=str(runtime_library())), OPTIONS)
+
+
+@needs_runner
+@needs_runtime
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("CUDA", "CUDA execution provider is not enabled in this build"),
+        ("CUDA:device_id=0", "CUDA execution provider is not enabled in this build"),
+        ("NNAPI", "has no NNAPI"),
+        ("XNNPACK", "XNNPACK execution provider is not supported in this build"),
+        ("QNN:backend_path", "takes NAME or NAME:KEY=VALUE"),
+        ("Nonsense", "Unknown provider name"),
+    ],
+)
+def test_a_provider_that_the_runtime_there_lacks(server: Sshd, bundle: Path, provider: str, said: str) -> None:
+    if provider.split(":")[0] in {p.removesuffix("ExecutionProvider") for p in available_providers()}:
+        pytest.skip(f"this ONNX Runtime has {provider}")
+    with pytest.raises(DeviceError, match=re.escape(said)):
+        profile_device(bundle, named(server, onnxruntime=str(runtime_library()), provider=provider), OPTIONS)
+
+
+@needs_runner
+@needs_runtime
+@pytest.mark.skipif("AzureExecutionProvider" not in available_providers(), reason="no other provider to take")
+def test_a_provider_is_taken_and_the_placement_told(server: Sshd, bundle: Path) -> None:
+    """PyPI's ONNX Runtime has one provider beside the CPU's; it takes no node of this model, and the placement says so."""
+    device = named(server, onnxruntime=str(runtime_library()), provider="AZURE")
+    assert profile_device(bundle, device, OPTIONS)["placement"].keys() == {"CPUExecutionProvider"}
 
 
 @needs_runner
