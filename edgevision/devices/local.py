@@ -11,10 +11,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
+from edgevision.cache import default_cache
 from edgevision.check_bundle import runnable_target
 from edgevision.devices.contention import reasons_of
 from edgevision.devices.energy import reasons_during, sensed
 from edgevision.devices.machine_state import changes_between, machine_state, sensors_read
+from edgevision.devices.pace import Pace
 from edgevision.devices.sampling import Recording
 from edgevision.devices.watching import Watch, unwatched
 from edgevision.efficiency.analyse import analyse
@@ -79,7 +81,7 @@ def profile_local(
     latency = summarize(measured.samples)
     verdict, reasons = judge(latency)
     sensors = sensed(measured.recording, latency.mean, own=measured.own)
-    seen = (*reasons_during(measured.recording), *reasons_of(sensors))
+    seen = (*reasons_during(measured.recording), *reasons_of(sensors), *Pace.reasons(measured.pace))
     reasons = (*reasons, *changes_between(before, after), *seen)
     traced = _trace(target, manifest, bundle, samples.feeds[0], options)
     peaks = None
@@ -109,6 +111,7 @@ def profile_local(
         "placement": dict(traced.placement) if traced else None,
         "energy_mj": sensors["energy"]["mj"] if sensors["energy"] else None,
         "sensors": sensors,
+        "pace": measured.pace,
         "parity": measured.parity,
         "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
         **told,
@@ -124,6 +127,7 @@ class _Measured:
         samples: milliseconds of the timed runs.
         on_device: what a runtime with a device of its own timed there, run by run.
         own: processors that this program kept busy meanwhile.
+        pace: of the machine, see `Pace.told`.
         peak: mebibytes of memory.
     """
 
@@ -131,6 +135,7 @@ class _Measured:
     samples: Sequence[float]
     on_device: Sequence[Any]
     own: float
+    pace: Mapping[str, Any]
     recording: Recording
     parity: Mapping[str, Any]
     peak: float
@@ -147,7 +152,7 @@ def _measure(
 ) -> _Measured:
     report("cold start")
     start = time.perf_counter()
-    recording, taken, on_device = Recording(), list[float](), list[Any]()
+    recording, taken, on_device, pace = Recording(), list[float](), list[Any](), Pace(default_cache().root)
     with target.load(inside(bundle, manifest.artifact["path"])) as runner:
         feed = samples.feeds[0]
         runner(feed)
@@ -163,11 +168,19 @@ def _measure(
                 recording.ran()
                 on_device.append(getattr(runner, "stages", None))
                 watch(taken)
+                pace.look()
             own = (time.process_time() - worked) / (time.perf_counter() - begun)
         parity = _parity(runner, samples, manifest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return _Measured(
-        cold=cold, samples=taken, on_device=on_device, own=own, recording=recording, parity=parity, peak=peak
+        cold=cold,
+        samples=taken,
+        on_device=on_device,
+        own=own,
+        pace=pace.told(),
+        recording=recording,
+        parity=parity,
+        peak=peak,
     )
 
 

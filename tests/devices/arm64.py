@@ -37,12 +37,15 @@ exec unshare -U --map-user=1000 --map-group=1000 --root="$root" "$@"
 """
 
 
-def stale(library: Path) -> str:
-    """A source of the kernels or the runner that changed after `make runner` built them; empty when none did."""
+def stale(kernels: Path, runner: Path) -> str:
+    """A source that changed after `make runner` built what is made of it; empty when none did."""
     plugins = Path(__file__).resolve().parents[2] / "plugins"
-    sources = [s for s in plugins.rglob("*") if s.suffix in {".cc", ".h", ".txt"}]
-    newer = [s for s in sources if s.stat().st_mtime > library.stat().st_mtime]
-    return str(newer[0].relative_to(plugins.parent)) if newer else ""
+    for made, folder in ((kernels, plugins / "ort"), (runner, plugins / "runner")):
+        sources = (s for s in folder.rglob("*") if s.suffix in {".cc", ".h"})
+        newer = next((s for s in sources if s.stat().st_mtime > made.stat().st_mtime), None)
+        if newer is not None:
+            return str(newer.relative_to(plugins.parent))
+    return ""
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def arm64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    changed = stale(KERNELS) if KERNELS else ""
+    changed = stale(KERNELS, RUNNER) if KERNELS and RUNNER else ""
     if changed:
         pytest.skip(f"{changed} is newer than what `make runner` built")
     with running_arm64(tmp_path_factory.mktemp("arm64")) as running:
