@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 from typing import Literal
 
 __all__ = ["Latency", "Verdict", "judge", "summarize", "warmed_up"]
@@ -20,8 +21,9 @@ Verdict = Literal["stable", "unstable", "emulated"]
 LARGEST_SPREAD = 0.10
 #: Change of the median from one part of a trace to another, above which it moves: what repeated measurements may differ by.
 LARGEST_CHANGE = 0.03
-#: A trace is looked at in fifths, in thirds when a fifth would be fewer runs than ten, as a whole below nine.
-MANY, FEW = 50, 9
+#: A trace is looked at in fifths, in thirds when a fifth would be fewer runs than ten, as a whole below nine; and cut in
+#: two at every twentieth of it.
+MANY, FEW, CUTS = 50, 9, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,23 +97,30 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
 
 
 def _moved(samples: Sequence[float]) -> str | None:
-    """How the median differs between the two parts of a trace that are furthest apart, when it is more than chance.
+    """How far apart the medians of two parts of a trace are, when it is more than chance.
 
-    Beyond chance are intervals that do not overlap. Slow phases of a shared machine show here, and the clock that falls
-    while a processor gets warm.
+    Compared are the fifths among each other, and what is before a moment with what is after it. Beyond chance are
+    intervals that do not overlap. Slow phases of a shared machine show here, and a clock that falls while a processor
+    gets warm.
     """
     n = len(samples)
     if n < FEW:
         return None
     count = 5 if n >= MANY else 3
-    parts = [summarize(samples[n * i // count : n * (i + 1) // count]) for i in range(count)]
-    order = sorted(range(count), key=lambda i: parts[i].p50)
-    low, high = parts[order[0]], parts[order[-1]]
-    if high.p50 / low.p50 - 1 <= LARGEST_CHANGE or high.interval[0] <= low.interval[1]:
+    parts = [(n * i // count, n * (i + 1) // count) for i in range(count)]
+    pairs = list(combinations(parts, 2))
+    if n >= MANY:
+        pairs += [((0, n * i // CUTS), (n * i // CUTS, n)) for i in range(2, CUTS - 1)]
+    known = {part: summarize(samples[slice(*part)]) for part in dict.fromkeys(chain.from_iterable(pairs))}
+    changes = [
+        (known[b].p50 / known[a].p50, a, b)
+        for a, b in pairs
+        if max(known[a].interval[0], known[b].interval[0]) > min(known[a].interval[1], known[b].interval[1])
+    ]
+    ratio, a, b = max(changes, key=lambda change: abs(math.log(change[0])), default=(1.0, (0, 0), (0, 0)))
+    if abs(ratio - 1) <= LARGEST_CHANGE:
         return None
-    first, last = sorted((order[0], order[-1]))
-    change = parts[last].p50 / parts[first].p50 - 1
-    return f"the median moved by {change:+.0%} from part {first + 1} of {count} of the runs to part {last + 1}"
+    return f"the median moved by {ratio - 1:+.0%} from runs {a[0] + 1}-{a[1]} to runs {b[0] + 1}-{b[1]}"
 
 
 def _two_levels(ordered: Sequence[float]) -> tuple[float, float] | None:
