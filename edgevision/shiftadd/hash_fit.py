@@ -16,6 +16,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edgevision.models.angular_attention import ANCHORS, BITS, KernelHash
 
@@ -106,8 +107,8 @@ def _descended(direction: Tensor, kernel: Tensor, left: Tensor) -> Tensor:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    found: Tensor = a.detach()
-    return found / found.norm(dim=-1, keepdim=True) * length
+    found: Tensor = functional.normalize(a.detach(), dim=-1) * length
+    return found
 
 
 def _captured(y: Tensor, left: Tensor) -> Tensor:
