@@ -119,7 +119,7 @@ def _load(path: Path) -> ir.Model:
 
     try:
         onnx.checker.check_model(str(path))
-        model = onnx_ir.load(path)
+        model = onnx_ir.external_data.load_to_model(onnx_ir.load(path))  # it goes where its data file is not
         refuse_nan(model, path.name)
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
