@@ -81,20 +81,21 @@ def _read(path: Path) -> ir.Model:
 
 def _bundle(path: Path, held: ExitStack) -> Opened:
     manifest = open_bundle(path)
+    side, kind = _computed(path, manifest, held)
+    how, weights = manifest.model.preprocess, manifest.model.weights.get("sha256")
+    return Opened(side=side, kind=kind, preprocess=how, weights=weights)
+
+
+def _computed(path: Path, manifest: Manifest, held: ExitStack) -> tuple[Side, str]:
     name, artifact = manifest.target["name"], inside(path, str(manifest.artifact["path"]))
-    known = {"preprocess": manifest.model.preprocess, "weights": manifest.model.weights.get("sha256")}
     if name == "ort":
-        return Opened(
-            side=GraphSide(_read(artifact), target_of(manifest, threads=1).load), kind="ONNX Runtime", **known
-        )
+        return GraphSide(_read(artifact), target_of(manifest, threads=1).load), "ONNX Runtime"
     if name == "onnx":
-        return Opened(side=GraphSide(_read(artifact), Reference().load), kind="graph, node by node", **known)
-    graph = inside(path, manifest.graph.path)
-    kind = name if why_not_run(manifest) is None else f"{name}, emulated"
+        return GraphSide(_read(artifact), Reference().load), "graph, node by node"
     runner = held.enter_context(_opened(path, manifest))
-    shown = _read(graph)
-    side = TracedSide(shown, runner, runner) if isinstance(runner, Tracing) else OutputsSide(shown, runner)
-    return Opened(side=side, kind=kind, **known)
+    graph = _read(inside(path, manifest.graph.path))
+    kind = name if why_not_run(manifest) is None else f"{name}, emulated"
+    return TracedSide(graph, runner, runner) if isinstance(runner, Tracing) else OutputsSide(graph, runner), kind
 
 
 def _opened(path: Path, manifest: Manifest) -> Runner:
