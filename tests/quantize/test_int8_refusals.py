@@ -126,7 +126,7 @@ def test_one_corrupt_picture_in_ten_thousand(tmp_path: Path) -> None:
 def test_corrupt_pictures_are_skipped_counted_and_named_up_to_one_in_a_hundred(tmp_path: Path) -> None:
     source = Folder(folder_of(tmp_path / "few", 200, 2), (4, 4), HOW)
     assert len(list(source)) == 198
-    assert [text.partition(":")[0] for text in source.skipped()] == ["0000.png", "0001.png"]
+    assert sorted(text.partition(":")[0] for text in source.skipped()) == ["0000.png", "0001.png"]
     with pytest.raises(DataError, match=r"more than 1 % of its 200 images"):
         list(Folder(folder_of(tmp_path / "many", 200, 3), (4, 4), HOW))
 
