@@ -99,5 +99,6 @@ class Histogram:
             self._first = lowest
         before = max(0, self._first - lowest)
         after = max(0, highest - (self._first + len(self._counts) - 1))
-        self._counts = np.pad(self._counts, (before, after))
-        self._first -= before
+        if before or after:
+            self._counts = np.pad(self._counts, (before, after))
+            self._first -= before

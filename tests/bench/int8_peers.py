@@ -89,7 +89,7 @@ def _ours(model: ir.Model, source: Source, how: Any, count: int, folder: Path, f
     builder = calibrated_builder(
         shaped, scheme, data, exclude=(), recovery=Recovery(), cache=default_cache(), report=lambda _: None
     )
-    whole = builder.build(())
+    whole = builder.build(found.excluded)
     if answers_with_image(shaped):
         with Noise(builder.model, data) as noise:
             whole = quieted(builder, whole, noise)
