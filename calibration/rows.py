@@ -67,7 +67,6 @@ class Rows:
                     if len(held) < size:
                         raise EOFError(f"it ends within row {index} of {len(self)}")
                     yield np.frombuffer(held, self.dtype).reshape(self.shape[1:])
-                file.read(1)  # its end is where an archive compares the sums
         except _DAMAGED as error:
             raise _not_numpy(self._path, error) from error
 
