@@ -43,8 +43,11 @@ class NamedDevice:
         push_onnxruntime: a libonnxruntime.so here, for the device's processor, pushed for each profile.
         runner: our runner here, built for the device's processor; empty for the one built for this machine.
         kernels: our kernel library here, built for the device's processor; empty as above.
-        provider: execution provider of the ONNX Runtime there, e.g. XNNPACK; empty for the CPU's.
+        provider: execution provider of the ONNX Runtime there, XNNPACK, QNN, CUDA, NNAPI or another by its name, with
+            options as in QNN:backend_path=libQnnHtp.so; empty for the CPU's.
         trtexec: NVIDIA's program on the device; empty for where JetPack puts it.
+        python: a Python on the device that has TensorRT: engines are built and timed by it, with our plugins; empty for
+            trtexec.
         cpu: first core to pin to, as many follow as there are threads; -1 for none.
         power: rails that add up to the board, joined by +; empty for what is known of Jetsons and the Raspberry Pi.
     """
@@ -60,6 +63,7 @@ class NamedDevice:
     kernels: str = ""
     provider: str = ""
     trtexec: str = ""
+    python: str = ""
     cpu: int = -1
     power: str = ""
 

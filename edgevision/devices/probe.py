@@ -47,6 +47,7 @@ for z in "$R"/sys/class/thermal/cooling_device*; do
   [ -r "$z/cur_state" ] && echo "cooling.${{z##*device}}.$(cat "$z/type" 2>/dev/null)=$(cat "$z/cur_state")"
 done
 told nvpmodel nvpmodel -q
+told gpu nvidia-smi --query-gpu=name --format=csv,noheader
 told vcgencmd vcgencmd get_throttled
 told battery dumpsys battery
 told thermal dumpsys thermalservice

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevision.devices.engine_maker import ENGINE, GRAPH
 from edgevision.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 __all__ = [
-    "ENGINE",
     "FINISHED",
-    "GRAPH",
     "OUTPUTS",
     "STARTING",
     "TIMES",
@@ -34,7 +33,7 @@ __all__ = [
 ]
 
 #: Names in the device's work folder.
-ENGINE, GRAPH, TIMES, OUTPUTS = "model.engine", "model.trt.onnx", "times.json", "outputs.json"
+TIMES, OUTPUTS = "times.json", "outputs.json"
 #: What it says before the first run and after the last one.
 STARTING, FINISHED = "Starting inference", "Timing trace has"
 #: Milliseconds that trtexec warms up for.

@@ -12,9 +12,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from typing import Self  # newer than the Python 3.10 of JetPack 6, where `devices.python_engine` runs this
+
     import numpy as np
     import onnx_ir as ir
     from numpy.typing import NDArray
