@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from edgevision.devices.device import Device
 from edgevision.devices.local import ProfileOptions
@@ -37,6 +37,7 @@ class Timed:
         outputs: of the last run, by name.
         cold: opening the engine and the first run; None where that is not told.
         peak: mebibytes of memory; None where that is not told.
+        layers: rows of `per_op`, one a layer; None where they were not asked for.
     """
 
     compute: Sequence[float]
@@ -45,6 +46,7 @@ class Timed:
     recording: Recording
     cold: float | None = None
     peak: float | None = None
+    layers: Sequence[Mapping[str, Any]] | None = None
 
 
 class EngineMaker(Protocol):

@@ -41,10 +41,10 @@ def profile_engine(
         DataError: the engine kept from before is damaged.
         DeviceError: no TensorRT there, it fails, or the engine kept from before is for another device.
         TargetError: the engine's outputs differ from the bundle's sample.
-        UsageError: an option that neither way of timing knows.
+        UsageError: times per layer are asked of an engine in Python.
     """
-    if options.per_op:
-        raise UsageError("--per-op", "it is not measured for an engine on a device", "leave it out")
+    if options.per_op and named.python:
+        raise UsageError("--per-op", "it is not measured for an engine in Python on a device", "leave it out")
     samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
     report("connect")
     with open_device(named) as device, tempfile.TemporaryDirectory(prefix="edgevision-") as scratch:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edgevision.devices.adb import AdbTransport, parse_adb
+from edgevision.devices.here import LOCAL, LocalTransport
 from edgevision.devices.remote import RemoteDevice
 from edgevision.devices.ssh import SshTransport, parse_ssh
 from edgevision.errors import UsageError
@@ -35,7 +36,7 @@ class NamedDevice:
     """One entry.
 
     Attributes:
-        address: ssh://[user@]host[:port] or adb://serial.
+        address: ssh://[user@]host[:port], adb://serial, or local for the runner on this machine.
         emulated: its latencies are functional tests, never results.
         ssh_config: file that replaces the user's own ssh config.
         folder: where on the device work folders go; empty for its TMPDIR or /tmp.
@@ -67,15 +68,17 @@ class NamedDevice:
     cpu: int = -1
     power: str = ""
 
-    def transport(self) -> SshTransport | AdbTransport:
+    def transport(self) -> SshTransport | AdbTransport | LocalTransport:
         """How it is reached; UsageError when the address is none."""
+        if self.address == LOCAL:
+            return LocalTransport(base=self.folder)
         if self.address.startswith("ssh://"):
             found = parse_ssh(self.address, config=self.ssh_config)
             return replace(found, base=self.folder)
         if self.address.startswith("adb://"):
             adb = parse_adb(self.address)
             return AdbTransport(serial=adb.serial, base=self.folder or adb.base)
-        raise UsageError(f"device {self.address}", "it is neither ssh:// nor adb://", "see docs/devices.md")
+        raise UsageError(f"device {self.address}", "it is neither ssh://, adb:// nor local", "see docs/devices.md")
 
 
 def devices_file() -> Path:
@@ -105,7 +108,7 @@ def read_devices(path: Path | None = None) -> Mapping[str, NamedDevice]:
 def _entry(file: Path, name: str, entry: object) -> NamedDevice:
     kinds = {f.name: type(f.default) if f.name != "address" else str for f in fields(NamedDevice) if f.name != "name"}
     thing = f"{file}, device {name}"
-    if not isinstance(entry, dict) or not _NAME.fullmatch(name) or name == "local":
+    if not isinstance(entry, dict) or not _NAME.fullmatch(name) or name == LOCAL:
         raise UsageError(
             thing, "it is not a table with a name of its own", 'write e.g. [jetson] and address = "ssh://…"'
         )
@@ -126,13 +129,13 @@ def find_device(text: str) -> NamedDevice:
     Raises:
         UsageError: neither.
     """
-    if "://" in text:
+    if "://" in text or text == LOCAL:
         device = NamedDevice(name=text, address=text)
         device.transport()
         return device
     known = read_devices()
     if text not in known:
-        names = ", ".join(["local", *known])
+        names = ", ".join([LOCAL, *known])
         raise UsageError(f"--device {text}", f"it is neither an address nor one of {names}", f"see {devices_file()}")
     return known[text]
 

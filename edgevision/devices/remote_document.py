@@ -121,6 +121,7 @@ def engine_document(
         "latency_ms": as_json(latency),
         "with_copies_ms": as_json(summarize(timed.with_copies)),
         "cold_start_ms": timed.cold,
+        "per_op": None if timed.layers is None else list(timed.layers),
         "verdict": "emulated" if named.emulated else ("unstable" if reasons else verdict),
         "reasons": list(reasons),
         "peak_memory_mib": None if timed.peak is None else round(timed.peak, 1),

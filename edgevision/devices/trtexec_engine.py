@@ -14,10 +14,12 @@ from edgevision.devices.local import ProfileOptions
 from edgevision.devices.sampling import Recording, sampling_script
 from edgevision.devices.trtexec import (
     FINISHED,
+    LAYERS,
     OUTPUTS,
     STARTING,
     TIMES,
     build_command,
+    read_layers,
     read_outputs,
     read_times,
     time_command,
@@ -86,14 +88,16 @@ class TrtexecEngine:
             if STARTING in line or FINISHED in line:
                 recording.ran()
 
-        command = time_command(self._program, list(samples.feeds[0]), options.runs, options.seconds)
+        inputs = list(samples.feeds[0])
+        command = time_command(self._program, inputs, options.runs, options.seconds, layers=options.per_op)
         with device.beside(sampling_script(LONGEST_RUN), recording.line):
             self._ran(command, LONGEST_RUN, on_line)
-        for name in (TIMES, OUTPUTS):
+        for name in (TIMES, OUTPUTS, *([LAYERS] if options.per_op else [])):
             device.pull(name, self._scratch / name)
         compute, with_copies = read_times(self._scratch / TIMES, device.name)
         outputs = read_outputs(self._scratch / OUTPUTS, device.name)
-        return Timed(compute=compute, with_copies=with_copies, outputs=outputs, recording=recording)
+        layers = read_layers(self._scratch / LAYERS, device.name) if options.per_op else None
+        return Timed(compute=compute, with_copies=with_copies, outputs=outputs, recording=recording, layers=layers)
 
     def _push_feeds(self, samples: Samples) -> None:
         import numpy as np

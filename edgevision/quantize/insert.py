@@ -163,15 +163,17 @@ class _Inserter:
         self, value: ir.Value, quantized: Quantized, node: ir.Node, kind: type[np.integer[Any]]
     ) -> ir.Value:
         stem = f"{node.name or node.outputs[0].name}_{value.name}"
-        zeros = np.zeros(quantized.scales.shape, kind)
+        apart = self._scheme.weights.per_channel
+        scales = quantized.scales if apart else np.asarray(quantized.scales[0])
+        zeros = np.zeros(scales.shape, kind)
         dequantize = ir.node(
             "DequantizeLinear",
             [
                 self._constant(f"{stem}_quantized", quantized.values),
-                self._constant(f"{stem}_scale", quantized.scales),
+                self._constant(f"{stem}_scale", scales),
                 self._constant(f"{stem}_zero_point", zeros),
             ],
-            {"axis": quantized.axis},
+            {"axis": quantized.axis} if apart else {},
             name=f"{stem}_dequantize",
         )
         out = dequantize.outputs[0]

@@ -15,6 +15,7 @@ __all__ = ["refuse_nan", "refuse_training_mode", "unknown_operators"]
 
 #: Domains whose operators ONNX Runtime has, or whose bodies we know.
 _KNOWN = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "edgevision")
+_TRAINING_MODE_SINCE = 14  # opset in which BatchNormalization got the attribute
 
 
 def refuse_nan(model: ir.Model, file: str) -> None:
@@ -34,14 +35,22 @@ def refuse_training_mode(model: ir.Model) -> None:
     """GraphError for a norm on batch statistics, or a dropout that drops: they compute anew for every batch or run."""
     import onnx_ir
 
+    opset = model.graph.opset_imports.get("", 0)
     for node in model.graph.all_nodes():
-        trains = node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode", 0) != 0
+        trains = node.op_type == "BatchNormalization" and _norm_trains(node, opset)
         if node.op_type == "Dropout" and len(node.inputs) > 2 and node.inputs[2] is not None:
             mode = onnx_ir.convenience.get_const_tensor(node.inputs[2])
             trains = mode is not None and bool(mode.numpy().all())
         if trains:
             thing = f"{node.op_type} {node.name or node.outputs[0].name}"
             raise GraphError(thing, "it is in training mode", "export the model again after model.eval()")
+
+
+def _norm_trains(node: ir.Node, opset: int) -> bool:
+    """By its attribute; before opset 14 by having more results than one."""
+    if opset < _TRAINING_MODE_SINCE:
+        return any(output.name for output in node.outputs[1:])
+    return node.attributes.get_int("training_mode", 0) != 0
 
 
 def unknown_operators(model: ir.Model) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class QuantizeOptions:
         calibrator: how ranges are taken; None tries several on the calibration set.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
+        per_tensor: one scale a weight, where the scheme has one a channel.
         recovery: techniques that win back accuracy.
         max_drop: search for the fastest form that loses no more than this: points of top-1, dB of PSNR for images.
         explain: search, to say for every operator what it costs and gains.
@@ -56,6 +57,7 @@ class QuantizeOptions:
     calibrator: Method | None = None
     images: int = 200
     exclude: tuple[str, ...] = ()
+    per_tensor: bool = False
     recovery: Recovery = field(default_factory=Recovery)
     max_drop: float | None = None
     explain: bool = False
@@ -106,6 +108,7 @@ def quantize_graph(
     from edgevision.quantize.scheme import find_scheme
 
     scheme = find_scheme(options.scheme or default_scheme(target), target)
+    scheme = scheme.per_tensor() if options.per_tensor else scheme
     admit(model)
     watch = Stopwatch("quantize")
     source = open_data(options.data, image_shape(model), preprocess)

@@ -117,6 +117,18 @@ def test_graphs_that_compute_nothing_that_can_be_proven(
     assert leftovers(tmp_path) == ["given.onnx"]
 
 
+def test_weights_in_a_file_beside(edgevision: Command) -> None:
+    """What torch's exporter writes by default; the result is one file."""
+    path = write(f"{CONV} {NORM}", norm() | kernel())
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="given.data", size_threshold=0)
+    assert Path("given.data").stat().st_size > 0
+    ended = edgevision("reparam", path, "--out", "out.onnx", "--json")
+    assert ended.code == 0, ended.err
+    Path("given.data").unlink()
+    assert kinds("out.onnx") == ["Conv"]
+    onnx.checker.check_model("out.onnx", full_check=True)
+
+
 def test_a_dead_channel_is_merged_and_noted(edgevision: Command) -> None:
     path = write(f"{CONV} {NORM}", norm(variance=[1, 0, 1, 1]) | kernel())
     ended = edgevision("reparam", path, "--out", "out.onnx", "--json")

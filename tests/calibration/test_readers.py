@@ -33,7 +33,15 @@ def test_folder_labels_follow_the_sorted_class_folders(tmp_path: Path) -> None:
     source = open_data(str(tmp_path), SHAPE, HOW)
     read = [(s.label, float(s.image.mean())) for s in source]
     assert list(source.classes) == ["ape", "zebra"]
-    assert read == [(0, -2.0), (0, -2.0), (1, 2.0)]
+    assert sorted(read) == [(0, -2.0), (0, -2.0), (1, 2.0)]
+
+
+def test_the_first_pictures_of_a_folder_are_of_all_classes(tmp_path: Path) -> None:
+    for i in range(60):
+        picture(tmp_path / "abc"[i // 20] / f"{i}.png", i)
+    first, again = ([s.label for s in list(open_data(str(tmp_path), SHAPE, HOW))[:16]] for _ in range(2))
+    assert first == again
+    assert all(first.count(label) >= 3 for label in range(3))
 
 
 def test_one_corrupt_image_in_a_hundred_is_skipped_and_named_more_are_an_error(tmp_path: Path) -> None:

@@ -62,6 +62,16 @@ def test_profile_of_a_device(server: Sshd, bundle: Path) -> None:
 
 @needs_runner
 @needs_runtime
+def test_profile_of_this_machine_by_the_runner(bundle: Path, tmp_path: Path) -> None:
+    device = NamedDevice(name="here", address="local", folder=str(tmp_path), onnxruntime=str(runtime_library()))
+    document = profile_device(bundle, device, OPTIONS)
+    assert (document["device"]["kind"], document["runtime"]["runner"]) == ("local", "edgevision_runner")
+    assert document["parity"]["max_abs_over_std"] < 1e-5
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_runner
+@needs_runtime
 def test_emulated_is_declared_and_never_stable(server: Sshd, bundle: Path) -> None:
     device = named(server, onnxruntime=str(runtime_library()), emulated=True)
     document = profile_device(bundle, device, OPTIONS)

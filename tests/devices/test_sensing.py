@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_bundle import small_bundle
@@ -119,7 +120,7 @@ def test_throttling_seen_only_during_the_runs_is_a_reason() -> None:
 def test_what_others_had_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processors for ten seconds: 1,400 ticks worked, 40 stolen, and the program measured had one of them, nearly."""
     now = iter((100.0, 100.5, 110.5, 111.0))  # when: begin of the runs, two readings, end
-    monkeypatch.setattr(sampling_module.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(sampling_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
     recording = Recording()
     recording.ran()
     recording.line("ticks|cpu 1000 0 500 9000 10 0 0 5 0 0")

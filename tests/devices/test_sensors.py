@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgevision.devices.probe import state_of
 from edgevision.devices.sensors.dumpsys import parse_battery, parse_thermal
 from edgevision.devices.sensors.jetson import PowerMode, parse_jetson_clocks, parse_nvpmodel
 from edgevision.devices.sensors.tegrastats import Load, parse_tegrastats
@@ -347,6 +348,17 @@ def test_dumpsys() -> None:
     assert thermal is not None
     assert (thermal.status, thermal.level, thermal.faked) == (0, "none", False)
     assert thermal.temperatures == {"AP": 25.6}  # not the cached one, and no absent sensor
+
+
+def test_tools_tell_what_the_kernel_does_not() -> None:
+    firmware = {"arm": "frequency(48)=1500398464", "heat": "temp=42.2'C"}
+    state = state_of(firmware)
+    assert (state["clock_mhz"], state["temperature_c"], state["clocks_locked"]) == ([1500.398464], 42.2, None)
+    kernel = {"policy0.scaling_cur_freq": "1800000", "zone.0.cpu": "51000"}
+    assert (state_of(firmware | kernel)["clock_mhz"], state_of(firmware | kernel)["temperature_c"]) == ([1800.0], 51.0)
+    free, locked = ({"clocks": ORIN_CLOCKS.format(khz)} for khz in (729600, 2201600))
+    assert [state_of(probe)["clocks_locked"] for probe in (free, locked)] == [False, True]
+    assert reasons_against(free, locked) == ("jetson_clocks was switched on or off meanwhile",)
 
 
 def test_reasons_need_evidence() -> None:

@@ -98,6 +98,8 @@ def test_page_shows_every_measurement_offline(page: Page) -> None:
         "too few images",
     ):
         assert expected in text
+    per_op = html.split("Where the time goes")[1].split("<h2")[0]
+    assert all(f">{entry.label}</text>" in per_op for entry in page.entries), "a plot that does not say whose it is"
     # Nothing on the page names an address or can make the browser ask for one.
     assert "//" not in html.replace("</", "")
     addresses = [(t, n, v) for t, n, v in reader.attributes if n in {"src", "href", "srcset", "action", "data"}]
