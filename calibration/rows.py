@@ -11,7 +11,6 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
@@ -96,7 +95,7 @@ def names_in(path: Path) -> list[str]:
 
 def rows_of(path: Path, name: str) -> Rows:
     """The array that `names_in` calls `name`."""
-    return Rows(path, partial(_Member, path, f"{name}.npy") if name else partial(path.open, "rb"))
+    return Rows(path, (lambda: _Member(path, f"{name}.npy")) if name else (lambda: path.open("rb")))
 
 
 class _Member:
