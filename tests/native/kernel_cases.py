@@ -90,6 +90,7 @@ def _fused() -> dict[str, Case]:
             inputs: Inputs = [*random((Bt, K * C, H * W), (C,), (C,)), *(random((Bt, C, H, W)) if gated else [])]
             given: dict[str, AttributeValue] = {"epsilon": 1e-3}
             found[f"norm-{C}-{H}-{K}-{gated}"] = _case(NORM, inputs, given)
+        found[f"norm-{C}-rows"] = _case(NORM, random((130, C, 1), (C,), (C,)), {"epsilon": 1e-3})
         for gelu in (0, 1):
             given = {"epsilon": 1e-6, "gelu": gelu}
             found[f"response-{C}-{H}-{gelu}"] = _case(RESPONSE, random((Bt, C, H, W), (C,)), given)
