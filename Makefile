@@ -1,7 +1,8 @@
 # Every target sets up what it needs in .venv; nothing outside the checkout is touched.
 #   make demo    export MobileMamba to ONNX Runtime, prove it, run it on a photograph, measure it
 #   make test    all tests that need no hardware          make check     formatting, lint, types
-#   make bench   speed against named peers                make plugins   the C++ kernels alone
+#   make bench   speed against named peers (BENCH=--resume goes on with one that was stopped)
+#   make plugins   the C++ kernels alone
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
 #   make train-digits   the miniatures, cross-validated    make digits-int8   what INT8 costs them
 #   make shiftadd-digits   powers of two with and without recovery, cross-validated
@@ -58,9 +59,8 @@ types: $(VENV)/.test
 	MYPYPATH=build/view $(BIN)/mypy -p edgevision
 
 bench: $(VENV)/.bench
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/run.py $(BENCH)
 	$(BIN)/python tests/bench/calibration.py
-	$(BIN)/python tests/bench/shift.py
 
 bench-int8: $(VENV)/.bench
 	for model in mobilemamba_digits unireplknet_digits van_digits; do $(BIN)/python tests/bench/int8_peers.py $$model; done

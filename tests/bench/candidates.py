@@ -13,27 +13,29 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
+from compiled import compiled as compiled_form
+from compiled import trials
+from networks import Prepared, eager_model
 from numpy.typing import NDArray
 from plain import plain_model
-from prepare import Prepared, eager_model
+from turns import Entrants
 
 from edgevision.bundle import open_bundle
 from edgevision.proof import difference
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-__all__ = ["Missing", "candidates", "scaling_candidates"]
+__all__ = ["network_entrants", "scaling_candidates"]
 
 Array = NDArray[np.float32]
 Run = Callable[[], Array]
-#: Name of a peer that could not be built -> why.
-Missing = dict[str, str]
 _TOLERANCE = 1e-4
 
 
-def candidates(model: Prepared, threads: int, *, compiled: bool) -> tuple[dict[str, Run], Missing]:
-    """Ours first. `compiled`: whether torch.compile takes part; its compilation has been tried before."""
+def network_entrants(model: Prepared, threads: int, *, compiled: bool) -> Entrants:
+    """Ours first. `compiled`: whether torch.compile takes part, in each form that has been tried before."""
     x = np.random.default_rng(0).standard_normal(model.shape, np.float32)
-    missing: Missing = {}
+    missing: dict[str, str] = {}
+    notes: list[str] = []
     eager = _eager(model.name, x)
     found: dict[str, Run] = {
         "edgevision, kernels" if model.bodies else "edgevision": _bundle(model.kernels, x, threads),
@@ -41,8 +43,13 @@ def candidates(model: Prepared, threads: int, *, compiled: bool) -> tuple[dict[s
     if model.bodies:
         found["edgevision, bodies alone"] = _bundle(model.bodies, x, threads, plugins=False)
     found["eager PyTorch"] = eager
-    if compiled:
-        found["torch.compile"] = _compiled(model.name, x)
+    for form, tried in trials(model.name, threads).items() if compiled else ():
+        title = f"torch.compile, {form}"
+        if tried["why"]:
+            missing[title] = str(tried["why"])
+        else:
+            found[title] = _compiled(model.name, form, x)
+            notes.append(f"{title}: compiled in {tried['seconds']:.0f} s")
     found["plain export, ONNX Runtime"] = _onnxruntime(model.plain, x, threads)
     if find_spec("openvino") is None:
         missing["plain export, OpenVINO"] = "the package openvino is not installed"
@@ -53,7 +60,7 @@ def candidates(model: Prepared, threads: int, *, compiled: bool) -> tuple[dict[s
         error = difference(wanted, run()).max_abs_over_std
         if not error <= _TOLERANCE:
             raise RuntimeError(f"{name} computes something else: {error:.1e} of std from eager PyTorch")
-    return found, missing
+    return Entrants(runs=found, missing=missing, notes=notes)
 
 
 def scaling_candidates(model: Prepared, threads: int) -> dict[str, Run]:
@@ -79,8 +86,8 @@ def _eager(name: str, x: Array) -> Run:
     return run
 
 
-def _compiled(name: str, x: Array) -> Run:
-    model, image = torch.compile(plain_model(eager_model(name))), torch.from_numpy(x)
+def _compiled(name: str, form: str, x: Array) -> Run:
+    model, image = compiled_form(name, form), torch.from_numpy(x)
 
     def run() -> Array:
         with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from prepare import Prepared
+from networks import Prepared
 
 from edgevision import native
 from edgevision.bundle import open_bundle

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from prepare import FOLDER
+import onnx
+from networks import FOLDER
+from turns import Entrants
 
 from edgevision.proof import difference
 from edgevision.targets.onnxruntime import OnnxRuntime
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = ["FORMS", "MODELS", "merging_entrants", "prepare_merging"]
 
-__all__ = ["FORMS", "MODELS", "merging_candidates", "prepare_merging"]
-
-#: timm's most-branched network, and the smallest of each family of the zoo that has anything to merge.
+#: timm's networks with branches, and the smallest of each family of the zoo that has anything to merge.
 MODELS = (
     "timm:mobileone_s0",
+    "timm:repvgg_a0",
+    "timm:repvit_m1",
+    "timm:fastvit_t8",
+    "timm:repghostnet_080",
     "mobilemamba_t2",
     "msvmamba_nano",
     "msvmamba_v3_tiny",
@@ -30,6 +32,7 @@ MODELS = (
     "eca_mobilenetv2",
     "inceptionnext_atto",
     "inception_v4",
+    "inception_resnet_v2",
 )
 #: The first is what the others are compared with.
 FORMS = ("merged", "training form", "merged, shaped for ONNX Runtime")
@@ -64,7 +67,7 @@ def prepare_merging(name: str) -> Path:
     return folder
 
 
-def merging_candidates(folder: Path, threads: int) -> dict[str, Callable[[], NDArray[np.float32]]]:
+def merging_entrants(folder: Path, threads: int) -> Entrants:
     """The forms, each held against the training form before it is timed."""
     runners = {form: OnnxRuntime(threads=threads).load(folder / f"{form}.onnx") for form in FORMS}
     info = runners[FORMS[0]].inputs[0]
@@ -75,4 +78,8 @@ def merging_candidates(folder: Path, threads: int) -> dict[str, Callable[[], NDA
         error = difference(outputs[FORMS[1]], output).max_abs_over_std
         if not error <= _TOLERANCE:
             raise RuntimeError(f"{form} computes something else: {error:.1e} of std from the training form")
-    return {form: lambda runner=runner: np.asarray(runner(x)[0]) for form, runner in runners.items()}  # type: ignore[misc]
+    after, before = (len(onnx.load(folder / f"{form}.onnx").graph.node) for form in FORMS[:2])
+    return Entrants(
+        runs={form: partial(runner, x) for form, runner in runners.items()},
+        notes=[f"{before} nodes before merging, {after} after"],
+    )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgevision.models.wavelet_scan import BidirectionalScan, WaveletMixer
 
-__all__ = ["plain_model", "sequential_scan"]
+__all__ = ["PlainScan", "plain_model", "sequential_scan"]
 
 
 def sequential_scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
@@ -35,6 +35,8 @@ def sequential_scan(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: T
 class PlainScan(BidirectionalScan):
     """Both directions as two groups of one scan over a sequence and its flip."""
 
+    recurrence = staticmethod(sequential_scan)
+
     def _scan(self, u: Tensor) -> Tensor:
         K, N, R = self.directions, self.states, self.rank
         batch, inner, length = u.shape
@@ -42,7 +44,7 @@ class PlainScan(BidirectionalScan):
         rows = torch.einsum("bkdl,kcd->bkcl", both, self.x_proj_weight)
         dt, B, C = rows.split([R, N, N], 2)
         dt = torch.einsum("bkrl,kdr->bkdl", dt, self.dt_projs_weight)
-        y = sequential_scan(
+        y = self.recurrence(
             both.reshape(batch, K * inner, length),
             F.softplus(dt.reshape(batch, K * inner, length) + self.dt_projs_bias.reshape(-1, 1)),
             -torch.exp(self.A_logs),

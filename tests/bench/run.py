@@ -1,9 +1,10 @@
 """`make bench`: speed against named peers, candidates in turn, with the machine's load on record.
 
-    python tests/bench/run.py [--quick] [--models NAME ...] [--threads N ...] [--tables KIND ...] [--prepare]
+    python tests/bench/run.py [--quick] [--models NAME ...] [--threads N ...] [--tables KIND ...] [--prepare] [--resume]
 
 Each table is measured in a process of its own and kept as one file in build/bench/results, so that a long bench may be
-run in slices, each in a quiet minute; build/bench/bench.md and bench.json show every table that is there.
+run in slices, each in a quiet minute; build/bench/bench.md and bench.json show every table that is there. A table that
+cannot be measured does not keep the others from it; the exit status then is 1.
 """
 
 from __future__ import annotations
@@ -23,32 +24,35 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]  # a bare checkout imports uninstalled
 
 import merging  # noqa: E402 - the path comes first
-from compile_trial import CACHE, try_to_compile  # noqa: E402
+from compiled import CACHE, FORMS, PLAIN, trials, try_to_compile  # noqa: E402
 from machine import cpu  # noqa: E402
-from prepare import FOLDER, Prepared, prepare  # noqa: E402
+from networks import FOLDER, Prepared, prepare  # noqa: E402
 from scans import SHAPES  # noqa: E402
+from shift import SHAPES as LAYERS  # noqa: E402
 from table import markdown  # noqa: E402
 from worker import Kind, Task  # noqa: E402
+
+from edgevision.cache import stage_key  # noqa: E402
 
 RESULTS = FOLDER / "results"
 MODELS = ("mobilemamba_t2", "mobilemamba_s6", "mobilemamba_b1", "unireplknet_a", "unireplknet_n")
 PACKAGES = ("torch", "onnxruntime", "openvino", "onnx", "numpy")
-#: Longest that torch.compile may take for a network before it is left out.
-COMPILE_SECONDS = 150.0
+#: Longest that torch.compile may take for one form of a network before it is given up.
+COMPILE_SECONDS = 600.0
 
 
 def main() -> None:
     """Prepare, measure each table in a process of its own, write."""
     options = _options()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for task in _tasks(options):
-        if not options.prepare:
-            _measure(task)
+    failed = [task.key for task in _tasks(options) if not options.prepare and not _measured(task, options.resume)]
     results = {"cpu": cpu(), "tables": [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]}
     (FOLDER / "bench.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     page = markdown(results)
     (FOLDER / "bench.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)
+    if failed:
+        sys.exit(f"bench: not measured: {', '.join(failed)}")
 
 
 def _options() -> argparse.Namespace:
@@ -58,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], metavar="N")
     parser.add_argument("--tables", nargs="+", choices=get_args(Kind), default=get_args(Kind), metavar="KIND")
     parser.add_argument("--seconds", type=float, help="of one table, about")
+    parser.add_argument("--resume", action="store_true", help="leave the tables that this code has measured already")
     parser.add_argument("--prepare", action="store_true", help="make the files that are measured, and stop")
     options = parser.parse_args()
     options.seconds = options.seconds or (8.0 if options.quick else 20.0)
@@ -73,10 +78,16 @@ def _tasks(options: argparse.Namespace) -> Iterator[Task]:
         _say(f"preparing {name}")
         model = prepare(name)
         if "latency" in options.tables:
-            compiled = not options.quick and name == MODELS[0] and _compiles(name, again=options.prepare)
             for threads in options.threads:
+                if not options.quick:
+                    _compile(model, threads)
                 yield Task(
-                    kind="latency", subject=name, threads=threads, seconds=seconds, model=model, compiled=compiled
+                    kind="latency",
+                    subject=name,
+                    threads=threads,
+                    seconds=seconds,
+                    model=model,
+                    compiled=not options.quick,
                 )
         if "scaling" in options.tables and most > 1:
             yield Task(kind="scaling", subject=name, threads=most, seconds=seconds / 2, model=model)
@@ -85,6 +96,10 @@ def _tasks(options: argparse.Namespace) -> Iterator[Task]:
     if "scan" in options.tables:
         for shape in SHAPES:
             yield Task(kind="scan", subject="x".join(map(str, shape)), threads=1, seconds=seconds / 2)
+    if "shift" in options.tables:
+        for layer in LAYERS:
+            folder = FOLDER / "shift"
+            yield Task(kind="shift", subject="x".join(map(str, layer)), threads=1, seconds=seconds / 4, folder=folder)
     if "merging" in options.tables and not options.quick:
         for name in options.models or merging.MODELS:
             _say(f"preparing both forms of {name}")
@@ -92,32 +107,36 @@ def _tasks(options: argparse.Namespace) -> Iterator[Task]:
             yield Task(kind="merging", subject=name, threads=1, seconds=seconds / 2, folder=folder)
 
 
-def _compiles(name: str, *, again: bool) -> bool:
-    """Whether torch.compile gets through the network in time; asked once, what it compiled is kept."""
-    answer = FOLDER / name / "compiled.txt"
-    if again or not answer.exists():
-        _say(f"torch.compile of {name}, at most {COMPILE_SECONDS:.0f} s")
-        answer.write_text(try_to_compile(name, COMPILE_SECONDS) or "", encoding="utf-8")
-    why = answer.read_text("utf-8")
-    if why:
-        _say(f"torch.compile is left out: {why}")
-    return not why
+def _compile(model: Prepared, threads: int) -> None:
+    """Try torch.compile on each form of the network that has not been tried; what it compiled is kept."""
+    unrolled = list(FORMS)[-1]
+    scans = [form for form in FORMS if form != unrolled or (model.name == MODELS[0] and threads == 1)]
+    for form in scans if model.bodies else [PLAIN]:
+        if form not in trials(model.name, threads):
+            _say(f"torch.compile of {model.name}, {form}, {threads} thread(s): at most {COMPILE_SECONDS:.0f} s")
+            _say(try_to_compile(model.name, threads, form, COMPILE_SECONDS) or "done")
 
 
-def _measure(task: Task) -> None:
-    """In a process of its own: thread pools are made once for each."""
+def _measured(task: Task, resume: bool) -> bool:
+    """In a process of its own: thread pools are made once for each. False when that process failed."""
+    kept, key = RESULTS / f"{task.key}.json", stage_key("bench", json.loads(task.to_json()))
+    if resume and kept.exists() and json.loads(kept.read_text("utf-8")).get("key") == key:
+        return True
     _say(f"measuring {task.key}")
     source, destination = FOLDER / "task.json", FOLDER / "result.json"
     source.write_text(task.to_json(), encoding="utf-8")
     environment = {**os.environ, **CACHE, "OMP_NUM_THREADS": str(task.threads), "PYTHONPATH": str(HERE.parents[1])}
-    subprocess.run(
-        [sys.executable, str(HERE / "worker.py"), str(source), str(destination)], env=environment, check=True
+    done = subprocess.run(
+        [sys.executable, str(HERE / "worker.py"), str(source), str(destination)], env=environment, check=False
     )
+    if done.returncode:
+        return False
     found: dict[str, Any] = json.loads(destination.read_text("utf-8"))
-    about = {"kind": task.kind, "subject": task.subject, "threads": task.threads}
+    about = {"kind": task.kind, "subject": task.subject, "threads": task.threads, "key": key}
     about |= {"when": datetime.now().astimezone().isoformat(timespec="minutes"), "versions": _versions()}
     about |= _counted(task.model)
-    (RESULTS / f"{task.key}.json").write_text(json.dumps({**about, **found}), encoding="utf-8")
+    kept.write_text(json.dumps({**about, **found}), encoding="utf-8")
+    return True
 
 
 def _counted(model: Prepared | None) -> dict[str, Any]:

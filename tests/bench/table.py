@@ -11,6 +11,7 @@ _TITLES = {
     "latency": "{subject}, {threads} thread(s)",
     "scaling": "{subject}: one thread and {threads}",
     "scan": "Scan alone, D x N x L = {subject}, {threads} thread(s)",
+    "shift": "Linear layer, tokens x inputs x outputs = {subject}, {threads} thread(s)",
     "merging": "{subject} before and after merging, {threads} thread(s)",
 }
 
@@ -33,11 +34,13 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def _section(title: str, table: Mapping[str, Any]) -> list[str]:
+    sizes = table.get("bytes") or {}
     lines = [
         f"## {title}",
         "",
-        "| candidate | median | interval | least | ratio | interval | processor | ratio | runs |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| candidate | median | interval | least | ratio | interval | processor | ratio | runs |"
+        + (" file, KiB | of the first's |" if sizes else ""),
+        "|---|---|---|---|---|---|---|---|---|" + ("---|---|" if sizes else ""),
     ]
     for row in table["rows"]:
         low, high = row["interval"]
@@ -45,17 +48,26 @@ def _section(title: str, table: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"| {row['name']} | {row['median']:.3g} | {low:.3g} to {high:.3g} | {row['least']:.3g} | {row['ratio']:.2f} "
             f"| {below:.2f} to {above:.2f} | {row['processor']:.3g} | {row['processor_ratio']:.2f} | {row['runs']} |"
+            + (_size(sizes, row["name"]) if sizes else "")
         )
-    lines += [f"| {name} | not run: {why} | | | | | | | |" for name, why in table["missing"].items()]
+    empty = " |" * (9 if sizes else 7)
+    lines += [f"| {name} | not run: {why} |{empty}" for name, why in table["missing"].items()]
+    notes = [f"{note}." for note in table.get("notes", ())]
     load = table["load"]
     state = f"**noisy**: {'; '.join(table['noise'])}" if table["noise"] else "quiet"
     average = ", ".join(f"{one:.1f}" for one in load["average"])
     return [
         *lines,
         "",
+        *notes,
         f"{table['when']}. Machine: {state} (load average {average}; {load['foreign']:.2f} processors busy elsewhere).",
         "",
     ]
+
+
+def _size(sizes: Mapping[str, int], name: str) -> str:
+    first = next(iter(sizes.values()))
+    return f" {sizes[name] / 2**10:.1f} | {sizes[name] / first:.2f} |"
 
 
 def _facts(facts: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -5,14 +5,31 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgevision.latency import summarize
 
-__all__ = ["Row", "Sample", "in_turn", "rows"]
+__all__ = ["Entrants", "Row", "Sample", "in_turn", "rows"]
 
 #: Runs of a turn that count; one before them does not, since another candidate has just had the caches.
 COUNTED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrants:
+    """Who takes part in a table.
+
+    Attributes:
+        runs: by name; the others are compared with the first.
+        missing: those that could not take part, and why.
+        bytes: sizes of the files they are, where a table asks for them.
+        notes: what was seen when they were made.
+    """
+
+    runs: Mapping[str, Callable[[], object]]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from prepare import Prepared
+from networks import Prepared
+
+if TYPE_CHECKING:
+    from turns import Entrants
 
 __all__ = ["Kind", "Task"]
 
-Kind = Literal["latency", "scaling", "scan", "merging", "facts"]
+Kind = Literal["latency", "scaling", "scan", "shift", "merging", "facts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,12 @@ class Task:
 
     Attributes:
         kind: `latency`: ours and the peers; `scaling`: ours on one thread and on more; `scan`: the operator alone;
-            `merging`: training and deploy form; `facts`: single numbers.
-        subject: name of the network, or DxNxL of the scan.
-        model: the network's files, for all but `scan` and `merging`.
-        folder: of `merging`.
+            `shift`: a linear layer, dense, in INT8 and in powers of two; `merging`: training and deploy form; `facts`: single numbers.
+        subject: name of the network, or DxNxL of the scan, or tokens x inputs x outputs of the layer.
+        model: the network's files, of `latency`, `scaling` and `facts`.
+        folder: where the files of `merging` are, and those of `shift` go.
         seconds: how long, about.
-        compiled: torch.compile takes part; its cache is filled.
+        compiled: torch.compile takes part, in the forms that have been compiled before.
     """
 
     kind: Kind
@@ -64,34 +66,46 @@ def measure(task: Task) -> dict[str, Any]:
 
         assert task.model is not None
         return facts(task.model)
-    runs, missing = _runs(task)
     from turns import in_turn, rows
 
+    entrants = _entrants(task)
     watch = Watch()
-    made = rows(in_turn(runs, task.seconds, least_rounds=3))
+    made = rows(in_turn(entrants.runs, task.seconds, least_rounds=3))
     load = watch.load()
-    reasons = noise(load, [row.spread for row in made])
-    return {"rows": [asdict(row) for row in made], "load": asdict(load), "noise": reasons, "missing": missing}
+    seen = {"missing": dict(entrants.missing), "bytes": dict(entrants.bytes), "notes": list(entrants.notes)}
+    return {
+        "rows": [asdict(row) for row in made],
+        "load": asdict(load),
+        "noise": noise(load, [row.spread for row in made]),
+        **seen,
+    }
 
 
-def _runs(task: Task) -> tuple[Mapping[str, Callable[[], object]], dict[str, str]]:
-    """Candidates by name, and those that could not be built with the reason."""
-    from candidates import candidates, scaling_candidates
+def _entrants(task: Task) -> Entrants:
+    from turns import Entrants
 
     if task.kind == "scan":
         from scans import scan_candidates
 
         D, N, L = (int(size) for size in task.subject.split("x"))
-        return scan_candidates((D, N, L), task.threads), {}
-    if task.kind == "merging":
-        from merging import merging_candidates
+        return Entrants(runs=scan_candidates((D, N, L), task.threads))
+    if task.kind == "shift":
+        from shift import shift_entrants
 
         assert task.folder is not None
-        return merging_candidates(task.folder, task.threads), {}
+        rows, inputs, outputs = (int(size) for size in task.subject.split("x"))
+        return shift_entrants((rows, inputs, outputs), task.folder, task.threads)
+    if task.kind == "merging":
+        from merging import merging_entrants
+
+        assert task.folder is not None
+        return merging_entrants(task.folder, task.threads)
+    from candidates import network_entrants, scaling_candidates
+
     assert task.model is not None
     if task.kind == "scaling":
-        return scaling_candidates(task.model, task.threads), {}
-    return candidates(task.model, task.threads, compiled=task.compiled)
+        return Entrants(runs=scaling_candidates(task.model, task.threads))
+    return network_entrants(task.model, task.threads, compiled=task.compiled)
 
 
 if __name__ == "__main__":
