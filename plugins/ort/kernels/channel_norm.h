@@ -5,6 +5,7 @@
 // A work item is a strip of pixels through all channels, a few cache lines wide: channels lie far apart, often by a power
 // of two, and a strip of one line would meet the same cache set at every one. Three walks (sum, variance, scale) over
 // what the first leaves in y: the variance of differences from the mean keeps its digits where the mean is large.
+// Lone pixels are rows of channels side by side, which is how maps look channels last: there channels are on the lanes.
 #pragma once
 
 #include "kernels.h"
@@ -15,9 +16,16 @@ namespace edgevision {
 template <class V>
 class ChannelNormKernel {
  public:
-  static int64_t items(const ChannelNorm& n) { return n.batch * strips(n); }
+  static int64_t items(const ChannelNorm& n) {
+    return in_rows(n) ? (n.batch + kRows - 1) / kRows : n.batch * strips(n);
+  }
 
   static void run(const ChannelNorm& n, int64_t index) {
+    if (in_rows(n)) {
+      for (int64_t row = index * kRows; row < (index + 1) * kRows && row < n.batch; ++row)
+        norm_row(n, n.x + row * n.channels, n.y + row * n.channels);
+      return;
+    }
     const int64_t b = index / strips(n), start = index % strips(n) * kPixels;
     Strip s;
     s.x = n.x + b * n.groups * n.channels * n.pixels + start;
@@ -30,7 +38,7 @@ class ChannelNormKernel {
  private:
   using F = typename V::F;
   static constexpr int W = V::kLanes;
-  static constexpr int kPixels = 64, kVectors = kPixels / W;
+  static constexpr int kPixels = 64, kVectors = kPixels / W, kRows = 64;
 
   struct Strip {
     const float *x, *z;
@@ -51,6 +59,34 @@ class ChannelNormKernel {
   };
 
   static int64_t strips(const ChannelNorm& n) { return (n.pixels + kPixels - 1) / kPixels; }
+
+  static bool in_rows(const ChannelNorm& n) { return n.pixels == 1 && n.groups == 1 && !n.z; }
+
+  static void norm_row(const ChannelNorm& n, const float* x, float* y) {
+    F sum = V::set(0.0f), squares = V::set(0.0f);
+    for (int64_t c = 0; c < n.channels; c += W) sum = sum + V::load(x + c, n.channels - c);
+    const F share = V::set(1.0f / static_cast<float>(n.channels)), mean = total(sum) * share;
+    for (int64_t c = 0; c < n.channels; c += W) {
+      V::store(y + c, V::load(x + c, n.channels - c) - mean, n.channels - c);
+      const F apart = V::load(y + c, n.channels - c);  // read back: zero in the lanes behind the last channel
+      squares = V::fma(apart, apart, squares);
+    }
+    const F scale = V::set(1.0f) / V::sqrt(V::fma(total(squares), share, V::set(n.epsilon)));
+    for (int64_t c = 0; c < n.channels; c += W) {
+      const int64_t left = n.channels - c;
+      V::store(y + c, V::fma(V::load(y + c, left) * scale, V::load(n.weight + c, left), V::load(n.bias + c, left)), left);
+    }
+  }
+
+  // The sum of all lanes, in each of them.
+  static F total(F x) {
+    for (int lanes = W; lanes > 1; lanes /= 2) {
+      F even, odd;
+      V::deinterleave(x, x, even, odd);
+      x = even + odd;
+    }
+    return x;
+  }
 
   template <class Access>
   static void walk(const ChannelNorm& n, const Strip& s, Access at) {
