@@ -1,6 +1,7 @@
 """An image folder: pictures anywhere below it; where all lie in subfolders, those are the classes, sorted by name.
 
-A picture that cannot be read is skipped, counted and named; more than one in a hundred is an error.
+Pictures are visited in an order shuffled by a fixed seed, so that the first few hundred, which calibration takes, are of
+all classes. One that cannot be read is skipped, counted and named; more than one in a hundred is an error.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgevision.calibration.source import Sample
 from edgevision.errors import DataError
@@ -28,11 +31,12 @@ class Folder:
             raise DataError(str(path), "there is no such folder", "give a folder of images, an NPZ file, or `digits`")
         self.name = path.name
         self._size, self._how = size, how
-        self._files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not self._files:
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not found:
             raise DataError(
                 str(path), "there are no images in it", f"images end in {', '.join(sorted(SUFFIXES))} (any case)"
             )
+        self._files = [found[i] for i in np.random.default_rng(0).permutation(len(found))]
         parts = [file.relative_to(path).parts for file in self._files]
         self.classes: Sequence[str] = sorted({p[0] for p in parts}) if all(len(p) > 1 for p in parts) else ()
         self._labels = [self.classes.index(p[0]) if self.classes else None for p in parts]

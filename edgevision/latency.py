@@ -1,8 +1,8 @@
 """Statistics of a latency trace, and whether it may be believed.
 
-The interval on the median is the distribution-free one from order statistics (binomial, 95 %). A trace is `unstable`
-when its middle spreads, when it drifts, or when it has two levels: the median of such a trace depends on when one
-looked.
+The interval on the median is the distribution-free one from order statistics (binomial, 95 %): it takes the runs for
+independent. A trace is `unstable` when its middle spreads, when its median moves from one part of it to another, or
+when it has two levels: the median of such a trace depends on when one looked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 from typing import Literal
 
 __all__ = ["Latency", "Verdict", "judge", "summarize", "warmed_up"]
@@ -18,8 +19,11 @@ Verdict = Literal["stable", "unstable", "emulated"]
 
 #: Spread of the middle half over the median, above which a trace is called unstable.
 LARGEST_SPREAD = 0.10
-#: Change of the median from the first third of a trace to the last, above which it drifts.
-LARGEST_DRIFT = 0.05
+#: Change of the median from one part of a trace to another, above which it moves: what repeated measurements may differ by.
+LARGEST_CHANGE = 0.03
+#: A trace is looked at in fifths, in thirds when a fifth would be fewer runs than ten, as a whole below nine; and cut in
+#: two at every twentieth of it.
+MANY, FEW, CUTS = 50, 9, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +71,9 @@ def judge(latency: Latency) -> tuple[Verdict, tuple[str, ...]]:
     spread = (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / latency.p50
     if spread > LARGEST_SPREAD:
         reasons.append(f"the middle half of the runs spreads over {spread:.0%} of the median")
-    third = len(latency.samples) // 3
-    if third >= 3:
-        first = _quantile(sorted(latency.samples[:third]), 0.5)
-        last = _quantile(sorted(latency.samples[-third:]), 0.5)
-        drift = last / first - 1
-        if abs(drift) > LARGEST_DRIFT:
-            reasons.append(f"the median moved by {drift:+.0%} from the first third of the runs to the last")
+    moved = _moved(latency.samples)
+    if moved is not None:
+        reasons.append(moved)
     gap = _two_levels(ordered)
     if gap is not None:
         reasons.append(f"the runs fall into two groups, {gap[0]:.2f} and {gap[1]:.2f} ms")
@@ -94,6 +94,33 @@ def _quantile(ordered: Sequence[float], q: float) -> float:
     below = math.floor(position)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+
+
+def _moved(samples: Sequence[float]) -> str | None:
+    """How far apart the medians of two parts of a trace are, when it is more than chance.
+
+    Compared are the fifths among each other, and what is before a moment with what is after it. Beyond chance are
+    intervals that do not overlap. Slow phases of a shared machine show here, and a clock that falls while a processor
+    gets warm.
+    """
+    n = len(samples)
+    if n < FEW:
+        return None
+    count = 5 if n >= MANY else 3
+    parts = [(n * i // count, n * (i + 1) // count) for i in range(count)]
+    pairs = list(combinations(parts, 2))
+    if n >= MANY:
+        pairs += [((0, n * i // CUTS), (n * i // CUTS, n)) for i in range(2, CUTS - 1)]
+    known = {part: summarize(samples[slice(*part)]) for part in dict.fromkeys(chain.from_iterable(pairs))}
+    changes = [
+        (known[b].p50 / known[a].p50, a, b)
+        for a, b in pairs
+        if max(known[a].interval[0], known[b].interval[0]) > min(known[a].interval[1], known[b].interval[1])
+    ]
+    ratio, a, b = max(changes, key=lambda change: abs(math.log(change[0])), default=(1.0, (0, 0), (0, 0)))
+    if abs(ratio - 1) <= LARGEST_CHANGE:
+        return None
+    return f"the median moved by {ratio - 1:+.0%} from runs {a[0] + 1}-{a[1]} to runs {b[0] + 1}-{b[1]}"
 
 
 def _two_levels(ordered: Sequence[float]) -> tuple[float, float] | None:

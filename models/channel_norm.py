@@ -11,4 +11,5 @@ class ChannelLayerNorm(nn.LayerNorm):
     """Normalises [B, C, ...] over C at every position."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+        last = x.ndim - 1  # -1 would reach the TorchScript exporter as it is, and ONNX knows no negative permutation
+        return super().forward(x.movedim(1, last)).movedim(last, 1)

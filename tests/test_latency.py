@@ -73,6 +73,29 @@ def test_drifting_trace_is_unstable() -> None:
     assert any("moved by +" in reason for reason in reasons)
 
 
+def test_a_slow_phase_in_the_middle_is_unstable() -> None:
+    """Its beginning and its end agree: what a first look at both would miss."""
+    samples = [s * (1.06 if 40 <= i < 60 else 1.0) for i, s in enumerate(noise(100, spread=0.005))]
+    verdict, (reason,) = judge(summarize(samples))
+    assert verdict == "unstable"
+    assert re.fullmatch(r"the median moved by [+-]6% from runs \d+-\d+ to runs \d+-\d+", reason)
+
+
+def test_a_few_slow_runs_at_the_beginning_are_unstable() -> None:
+    """Twelve of a hundred, 6 % slower: fewer than a fifth, more than warming up."""
+    samples = [s * (1.06 if i < 12 else 1.0) for i, s in enumerate(noise(100, spread=0.01))]
+    assert judge(summarize(samples)) == (
+        "unstable",
+        ("the median moved by -6% from runs 1-10 to runs 11-100",),
+    )
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.03, 0.05])
+def test_noise_alone_rarely_moves_the_median(spread: float) -> None:
+    verdicts = [judge(summarize(noise(100, spread=spread, seed=seed)))[0] for seed in range(200)]
+    assert verdicts.count("unstable") <= 10
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_bimodal_trace_is_unstable_and_names_both_levels(share: float) -> None:
     """As when a core's clock has two states; the two levels are mixed in time, so nothing drifts."""

@@ -10,7 +10,9 @@ from edgevision.cli.options import Json
 
 __all__ = ["register"]
 
-DeviceArg = Annotated[str, typer.Argument(metavar="DEVICE", help="Name in devices.toml, ssh://host or adb://serial")]
+DeviceArg = Annotated[
+    str, typer.Argument(metavar="DEVICE", help="local, a name of devices.toml, ssh://host, adb://serial")
+]
 
 commands = typer.Typer(no_args_is_help=True, help="The devices that latency is measured on.")
 

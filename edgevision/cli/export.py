@@ -31,6 +31,7 @@ from edgevision.cli.options import (
     ModelArgs,
     NoPlugins,
     Out,
+    PerTensor,
     PrecisionText,
     SchemeText,
     SizeText,
@@ -62,6 +63,7 @@ def export(
     calibrator: Calibrator = "auto",
     images: Images = 200,
     exclude: Exclude = None,
+    per_tensor: PerTensor = False,
     max_drop: MaxDrop = None,
     equalize: Equalize = None,
     migrate_scales: MigrateScales = None,
@@ -107,7 +109,9 @@ def export(
         },
         seed=seed,
         out=out,
-        quantize=quantize_options(data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop),
+        quantize=quantize_options(
+            data, scheme, calibrator, images, exclude, recovery, per_tensor=per_tensor, max_drop=max_drop
+        ),
     )
     with progress("export") as report:
         done = export_bundle(options, report=report)

@@ -33,6 +33,7 @@ __all__ = [
     "ModelArgs",
     "NoPlugins",
     "Out",
+    "PerTensor",
     "PrecisionText",
     "SchemeText",
     "SizeText",
@@ -107,6 +108,11 @@ Exclude = Annotated[
 ]
 
 
+PerTensor = Annotated[
+    bool, typer.Option("--per-tensor", help="INT8 weights get one scale each, not one per output channel")
+]
+
+
 def parse_model_args(pairs: list[str] | None) -> dict[str, Any]:
     """`K=V` pairs; V is read as JSON where it is JSON, else as text. A list of numbers stands for a tuple."""
     values: dict[str, Any] = {}
@@ -129,6 +135,7 @@ def quantize_options(
     exclude: list[str] | None,
     recovery: Mapping[str, bool],
     *,
+    per_tensor: bool = False,
     max_drop: float | None = None,
     explain: bool = False,
 ) -> QuantizeOptions | None:
@@ -139,7 +146,9 @@ def quantize_options(
 
     if data is None:
         switches = [(f"--{name.replace('_', '-')}", True) for name in recovery]
-        for flag, value in (("--scheme", scheme), ("--exclude", exclude), ("--max-drop", max_drop), *switches):
+        one_scale = ("--per-tensor", per_tensor or None)
+        typed = (("--scheme", scheme), ("--exclude", exclude), one_scale, ("--max-drop", max_drop), *switches)
+        for flag, value in typed:
             if value is not None:
                 raise UsageError(flag, "it needs --data", "name the images to calibrate on")
         return None
@@ -150,6 +159,7 @@ def quantize_options(
         calibrator=method,
         images=images,
         exclude=tuple(exclude or ()),
+        per_tensor=per_tensor,
         recovery=Recovery(**recovery),
         max_drop=max_drop,
         explain=explain,

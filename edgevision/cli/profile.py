@@ -23,8 +23,10 @@ def profile(
         str, typer.Option("--device", help="local, a name of devices.toml, ssh://…, adb://…, iphone")
     ] = "local",
     threads: ThreadCount = 1,
-    runs: Annotated[int, typer.Option("--runs", min=10, help="Timed runs")] = 100,
-    seconds: Annotated[float, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")] = 0.0,
+    runs: Annotated[int | None, typer.Option("--runs", min=10, help="Timed runs; 100, for at least 2 seconds")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0, max=3600, help="And for at least so long")
+    ] = None,
     per_op: Annotated[bool, typer.Option("--per-op", help="Time per op type")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Running median while it measures")] = False,
     out: Out = None,
@@ -39,7 +41,13 @@ def profile(
     from edgevision.devices.local import ProfileOptions
     from edgevision.devices.watching import unwatched
 
-    options = ProfileOptions(threads=threads, runs=runs, seconds=seconds, per_op=per_op)
+    long_enough = 2.0 if runs is None else 0.0  # for slow phases of the machine to show; a number given is kept to
+    options = ProfileOptions(
+        threads=threads,
+        runs=100 if runs is None else runs,
+        seconds=long_enough if seconds is None else seconds,
+        per_op=per_op,
+    )
     if watch:
         running = RunningMedian()
         document = _measure(bundle, device, options, out, running.stage, running.runs)
@@ -58,7 +66,7 @@ def profile(
 def _measure(
     bundle: Path, device: str, options: ProfileOptions, out: Path | None, report: Report, watch: Watch
 ) -> dict[str, Any]:
-    """Here or on a device; what a lost device had measured is written to `out` before the error goes on."""
+    """Here or on a device; what was measured before it ended is written to `out`, and the error goes on."""
     from edgevision.devices.iphone import IPHONE, profile_iphone
     from edgevision.devices.local import profile_local
     from edgevision.devices.named import find_device
@@ -71,9 +79,10 @@ def _measure(
     named = find_device(device)
     try:
         return profile_device(bundle, named, options, report=report, watch=watch)
-    except HalfMeasuredError as lost:
+    except HalfMeasuredError as ended:
         if out is not None:
-            _write(out, dict(lost.document))
+            _write(out, dict(ended.document))
+            typer.echo(f"what had been measured is in {out}", err=True)
         raise
 
 

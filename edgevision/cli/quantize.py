@@ -19,6 +19,7 @@ from edgevision.cli.options import (
     ModelArg,
     ModelArgs,
     Out,
+    PerTensor,
     SchemeText,
     SizeText,
     SsmAware,
@@ -40,6 +41,7 @@ def quantize(
     calibrator: Calibrator = "auto",
     images: Images = 200,
     exclude: Exclude = None,
+    per_tensor: PerTensor = False,
     max_drop: MaxDrop = None,
     equalize: Equalize = None,
     migrate_scales: MigrateScales = None,
@@ -75,7 +77,15 @@ def quantize(
         input_size=parse_input_size(input_size) if input_size else None,
         out=out,
         quantize=quantize_options(
-            data, scheme, calibrator, images, exclude, recovery, max_drop=max_drop, explain=explain
+            data,
+            scheme,
+            calibrator,
+            images,
+            exclude,
+            recovery,
+            per_tensor=per_tensor,
+            max_drop=max_drop,
+            explain=explain,
         ),
     )
     with progress("quantize") as report:

@@ -21,9 +21,11 @@ def show_reparam(merged: Merged, *, explain: bool) -> None:
     applied, declined = merged.reparam.get("applied", []), merged.reparam.get("declined", [])
     if explain:
         print_table(f"{merged.name}: merged", _APPLIED, [_applied(a) for a in applied])
-        print_table(f"{merged.name}: declined", ["where", "equation", "reason"], [_declined(d) for d in declined])
-        title = f"{merged.name}: channels that lose more than half of their weights to rounding in INT8"
-        print_table(title, _RISKS, [_risk(r) for r in merged.int8_risk])
+        if declined:
+            print_table(f"{merged.name}: declined", ["where", "equation", "reason"], [_declined(d) for d in declined])
+        if merged.int8_risk:
+            title = f"{merged.name}: channels that lose more than half of their weights to rounding in INT8"
+            print_table(title, _RISKS, [_risk(r) for r in merged.int8_risk])
     else:
         counts = Counter(a["equation"] for a in applied)
         rows = [(equation, n, *_worst(applied, equation)) for equation, n in counts.most_common()]
@@ -46,7 +48,7 @@ _APPLIED = ["where", "equation", "params", "MACs", "nodes", "float64", "float32"
 
 def _applied(row: dict[str, Any]) -> tuple[str, ...]:
     return (
-        ", ".join(row["where"]),
+        ", ".join(row["where"]) + (f" ({row['note']})" if row["note"] else ""),
         row["equation"],
         f"{row['params_before']:,} → {row['params_after']:,}",
         "" if row["macs_before"] is None else f"{row['macs_before']:,} → {row['macs_after']:,}",

@@ -14,14 +14,15 @@ __all__ = ["print_scores"]
 
 def print_scores(found: Regression) -> None:
     """A row per bundle: quality, size, speed; bicubic interpolation beside models that enlarge."""
+    from edgevision.quantize.regress_report import size_and_speed
+
     scores = found.evaluation.scores
     heads = list(next(iter(scores.values())).figures())
     rows = [
         [
             name,
             *(f"{value:.4f}" for value in score.figures().values()),
-            f"{found.entries[name].bytes / 2**20:.2f}",
-            f"{found.speeds[name].ratio:.2f}" if name in found.speeds else "",
+            *size_and_speed(found, name),
         ]
         for name, score in scores.items()
     ]

@@ -2,7 +2,10 @@
 
 Energy is mean power times mean latency, of the whole board as far as its rails reach, what it draws when idle included.
 Which rails add up to the board depends on it; where that is not known there is no energy, and `power` in devices.toml can
-name them. Rails: the power-monitor tables of NVIDIA's Jetson developer guides.
+name them. Sources: that VDD_IN and POM_5V_IN are the board's whole input, and that a Xavier's rails are added, is NVIDIA's
+word on its forum as jetson_stats follows it (its issue 51, `total_power`); AGX Orin's rails are named in Linux's
+tegra234-p3701.dtsi, and that VDDQ_VDD2_1V8AO is fed by VIN_SYS_5V0, so that it is not added once more, is NVIDIA's guide
+as its users quote it; the guide was not at hand.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Any
 
+from edgevision.devices.contention import contention
 from edgevision.devices.sampling import Reading, Recording
 
 __all__ = ["reasons_during", "sensed"]
@@ -51,8 +55,13 @@ class _Power:
         return next((rails for rails in _BOARD if set(rails) <= set(self.rails)), ())
 
 
-def sensed(recording: Recording, mean_ms: float, named: str = "") -> dict[str, Any]:
-    """The `sensors` of a profile: all in the time of the runs. `named` is `power` of devices.toml."""
+def sensed(recording: Recording, mean_ms: float, named: str = "", own: float | None = None) -> dict[str, Any]:
+    """The `sensors` of a profile: all in the time of the runs.
+
+    Args:
+        named: `power` of devices.toml.
+        own: processors that the measured program kept busy; None when that is not known.
+    """
     readings = recording.during()
     power = _power(readings, named)
     document: dict[str, Any] = {
@@ -61,6 +70,7 @@ def sensed(recording: Recording, mean_ms: float, named: str = "") -> dict[str, A
         "temperature_c": _ranges([r.temperatures for r in readings]),
         "clock_mhz": _ranges([r.clocks for r in readings]),
         "throttled": sorted(set().union(*(r.throttled for r in readings))),
+        **contention(recording, own),
         "power_source": power.source if power else None,
         "power_mw": {rail: _told([r[rail] for r in power.readings if rail in r]) for rail in power.rails}
         if power

@@ -24,7 +24,7 @@ class EngineRecord:
 
     Attributes:
         tensorrt: its version there.
-        board, l4t, arch: as the device says of itself; None where it says nothing.
+        board, l4t, arch, gpu: as the device says of itself; None where it says nothing.
         graph: sha256 of the ONNX file it was built of.
         engine: sha256 of the engine.
     """
@@ -36,11 +36,12 @@ class EngineRecord:
     precision: str
     graph: str
     engine: str
+    gpu: str | None = None
     schema_version: int = SCHEMA_VERSION
 
 
 #: What must be equal on the device an engine is loaded on, and how a reader calls it.
-_PLACE = {"tensorrt": "TensorRT", "board": "board", "l4t": "Jetson Linux", "arch": "processor"}
+_PLACE = {"tensorrt": "TensorRT", "board": "board", "l4t": "Jetson Linux", "arch": "processor", "gpu": "GPU"}
 
 
 def write_record(path: Path, record: EngineRecord) -> None:

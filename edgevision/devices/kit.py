@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,22 @@ def _kernels(bundle: Path, manifest: Manifest, named: NamedDevice, arch: str) ->
         return Path(named.kernels)
     if not own:
         return None
-    return inside(bundle, str(own)) if arch == platform.machine() else kernel_library(arch)
+    if arch == platform.machine():
+        return inside(bundle, str(own))
+    library = kernel_library(arch)
+    missing = _missing(inside(bundle, manifest.artifact["path"]), inside(bundle, str(own)), library)
+    if missing:
+        raise DeviceError(named.name, f"{library} has no kernel of {', '.join(missing)}", "make runner builds it anew")
+    return library
+
+
+def _missing(model: Path, own: Path, other: Path | None) -> list[str]:
+    """Operators of a model whose kernels one library has and another, built earlier, has not: names stand in both."""
+    if other is None or not own.is_file():
+        return []
+    known, found = own.read_bytes(), other.read_bytes()
+    used = sorted(set(re.findall(rb"Ev[A-Z][A-Za-z]+", model.read_bytes())))
+    return [op.decode() for op in used if op in known and op not in found]
 
 
 def push_kit(device: Device, kit: Kit, samples: Samples, folder: Path) -> None:

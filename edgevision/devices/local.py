@@ -11,8 +11,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgevision.bundle import inside, open_bundle
+from edgevision.cache import default_cache
 from edgevision.check_bundle import runnable_target
-from edgevision.devices.machine_state import machine_state
+from edgevision.devices.contention import reasons_of
+from edgevision.devices.energy import reasons_during, sensed
+from edgevision.devices.machine_state import changes_between, machine_state, sensors_read
+from edgevision.devices.pace import Pace
+from edgevision.devices.sampling import Recording
 from edgevision.devices.watching import Watch, unwatched
 from edgevision.efficiency.analyse import analyse
 from edgevision.efficiency.peaks import local_peaks
@@ -34,6 +39,8 @@ __all__ = ["ProfileOptions", "bundle_facts", "profile_local"]
 
 #: Warming up ends here even when the runs have not settled.
 LONGEST_WARMUP_SECONDS = 10.0
+#: The sensors are read for so long at most, beside `seconds`.
+LONGEST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,35 +75,21 @@ def profile_local(
     target = runnable_target(manifest, threads=options.threads)
     samples = read_samples(bundle / SAMPLE, manifest.parity.reference)
     before = machine_state()
-    report("cold start")
-    start = time.perf_counter()
-    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
-        feed = samples.feeds[0]
-        runner(feed)
-        cold = (time.perf_counter() - start) * 1e3
-        report("warm up")
-        _warm_up(runner, feed)
-        report(f"{options.runs} runs")
-        samples_ms: list[float] = []
-        on_device: list[Any] = []
-        end = time.perf_counter() + options.seconds
-        while len(samples_ms) < options.runs or time.perf_counter() < end:
-            samples_ms.append(_timed(lambda: runner(feed)))
-            on_device.append(getattr(runner, "stages", None))
-            watch(samples_ms)
-        latency = summarize(samples_ms)
-        parity = _parity(runner, samples, manifest)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    measured = _measure(target, bundle, manifest, samples, options, report, watch)
     end_to_end = _end_to_end(manifest, bundle, target, options)
     after = machine_state()
+    latency = summarize(measured.samples)
     verdict, reasons = judge(latency)
-    traced = _trace(target, manifest, bundle, feed, options)
+    sensors = sensed(measured.recording, latency.mean, own=measured.own)
+    seen = (*reasons_during(measured.recording), *reasons_of(sensors), *Pace.reasons(measured.pace))
+    reasons = (*reasons, *changes_between(before, after), *seen)
+    traced = _trace(target, manifest, bundle, samples.feeds[0], options)
     peaks = None
     if options.per_op and traced:  # a runtime without a trace has no peaks of this kind either
         report("peaks")
         peaks = local_peaks(options.threads)
     told = (
-        target.profile(inside(bundle, manifest.artifact["path"]), feed, options.runs)
+        target.profile(inside(bundle, manifest.artifact["path"]), samples.feeds[0], options.runs)
         if isinstance(target, SelfProfiling)
         else {}
     )
@@ -106,22 +99,89 @@ def profile_local(
         "device": {"name": "local", "kind": "local", "cpu": cpu_name(), "emulated": False},
         "environment": {"before": before, "after": after},
         "threads": getattr(target, "threads", 1),
-        "runs": len(samples_ms),
+        "runs": len(measured.samples),
         "latency_ms": as_json(latency),
-        "device_ms": _device_times(on_device),
+        "device_ms": _device_times(measured.on_device),
         "end_to_end_ms": end_to_end,
-        "verdict": verdict,
+        "verdict": "unstable" if reasons else verdict,
         "reasons": list(reasons),
-        "cold_start_ms": cold,
-        "peak_memory_mib": round(peak, 1),
+        "cold_start_ms": measured.cold,
+        "peak_memory_mib": round(measured.peak, 1),
         "per_op": list(traced.per_op) if traced and options.per_op else None,
         "placement": dict(traced.placement) if traced else None,
-        "energy_mj": None,
-        "sensors": None,
-        "parity": parity,
+        "energy_mj": sensors["energy"]["mj"] if sensors["energy"] else None,
+        "sensors": sensors,
+        "pace": measured.pace,
+        "parity": measured.parity,
         "efficiency": analyse(bundle, manifest, peaks, latency.p50, traced),
         **told,
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What one open runner told.
+
+    Attributes:
+        cold: milliseconds of opening it and of the first run.
+        samples: milliseconds of the timed runs.
+        on_device: what a runtime with a device of its own timed there, run by run.
+        own: processors that this program kept busy meanwhile.
+        pace: of the machine, see `Pace.told`.
+        peak: mebibytes of memory.
+    """
+
+    cold: float
+    samples: Sequence[float]
+    on_device: Sequence[Any]
+    own: float
+    pace: Mapping[str, Any]
+    recording: Recording
+    parity: Mapping[str, Any]
+    peak: float
+
+
+def _measure(
+    target: Target,
+    bundle: Path,
+    manifest: Manifest,
+    samples: Samples,
+    options: ProfileOptions,
+    report: Report,
+    watch: Watch,
+) -> _Measured:
+    report("cold start")
+    start = time.perf_counter()
+    recording, taken, on_device, pace = Recording(), list[float](), list[Any](), Pace(default_cache().root)
+    with target.load(inside(bundle, manifest.artifact["path"])) as runner:
+        feed = samples.feeds[0]
+        runner(feed)
+        cold = (time.perf_counter() - start) * 1e3
+        with sensors_read(recording, LONGEST_SECONDS + options.seconds):
+            report("warm up")
+            _warm_up(runner, feed)
+            report(f"{options.runs} runs")
+            begun, worked = time.perf_counter(), time.process_time()
+            end = begun + options.seconds
+            while len(taken) < options.runs or time.perf_counter() < end:
+                taken.append(_timed(lambda: runner(feed)))
+                recording.ran()
+                on_device.append(getattr(runner, "stages", None))
+                watch(taken)
+                pace.look()
+            own = (time.process_time() - worked) / (time.perf_counter() - begun)
+        parity = _parity(runner, samples, manifest)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _Measured(
+        cold=cold,
+        samples=taken,
+        on_device=on_device,
+        own=own,
+        pace=pace.told(),
+        recording=recording,
+        parity=parity,
+        peak=peak,
+    )
 
 
 def bundle_facts(manifest: Manifest) -> dict[str, Any]:

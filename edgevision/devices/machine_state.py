@@ -1,12 +1,22 @@
-"""What can be read of a Linux machine before and after a measurement. A sensor that is absent is None, never 0."""
+"""What can be read of the machine we run on before, during and after a measurement.
+
+A sensor that is absent is None, never 0.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine_state"]
+from edgevision.devices.alongside import alongside
+from edgevision.devices.sampling import Recording, sampling_script
+
+__all__ = ["changes_between", "machine_state", "sensors_read"]
 
 _CPU = Path("/sys/devices/system/cpu")
 _THERMAL = Path("/sys/class/thermal")
@@ -24,6 +34,30 @@ def machine_state() -> dict[str, Any]:
         "free_memory_mib": psutil.virtual_memory().available // 2**20,
         "throttled": _throttled(),
     }
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Reasons not to believe a measurement, from the states around it; what is not known gives none."""
+    reasons = []
+    if before["governor"] != after["governor"]:
+        reasons.append(f"the governor changed from {before['governor']} to {after['governor']}")
+    if None not in (before["throttled"], after["throttled"]) and after["throttled"] > before["throttled"]:
+        reasons.append(f"the processor throttled {after['throttled'] - before['throttled']} times for its heat")
+    return tuple(reasons)
+
+
+@contextmanager
+def sensors_read(recording: Recording, seconds: float) -> Iterator[None]:
+    """Read the sensors of this machine while the block runs, for at most `seconds`; none where there is no shell."""
+    shell, pipe = shutil.which("sh"), subprocess.PIPE
+    if shell is None:
+        yield
+        return
+    with (
+        subprocess.Popen([shell, "-c", sampling_script(seconds)], stdin=pipe, stdout=pipe, stderr=pipe) as process,
+        alongside(process, recording.line),
+    ):
+        yield
 
 
 def _clocks() -> list[float] | None:

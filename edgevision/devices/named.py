@@ -20,6 +20,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from edgevision.devices.adb import AdbTransport, parse_adb
+from edgevision.devices.here import LOCAL, LocalTransport
 from edgevision.devices.remote import RemoteDevice
 from edgevision.devices.ssh import SshTransport, parse_ssh
 from edgevision.errors import UsageError
@@ -35,7 +36,7 @@ class NamedDevice:
     """One entry.
 
     Attributes:
-        address: ssh://[user@]host[:port] or adb://serial.
+        address: ssh://[user@]host[:port], adb://serial, or local for the runner on this machine.
         emulated: its latencies are functional tests, never results.
         ssh_config: file that replaces the user's own ssh config.
         folder: where on the device work folders go; empty for its TMPDIR or /tmp.
@@ -43,8 +44,11 @@ class NamedDevice:
         push_onnxruntime: a libonnxruntime.so here, for the device's processor, pushed for each profile.
         runner: our runner here, built for the device's processor; empty for the one built for this machine.
         kernels: our kernel library here, built for the device's processor; empty as above.
-        provider: execution provider of the ONNX Runtime there, e.g. XNNPACK; empty for the CPU's.
+        provider: execution provider of the ONNX Runtime there, XNNPACK, QNN, CUDA, NNAPI or another by its name, with
+            options as in QNN:backend_path=libQnnHtp.so; empty for the CPU's.
         trtexec: NVIDIA's program on the device; empty for where JetPack puts it.
+        python: a Python on the device that has TensorRT: engines are built and timed by it, with our plugins; empty for
+            trtexec.
         cpu: first core to pin to, as many follow as there are threads; -1 for none.
         power: rails that add up to the board, joined by +; empty for what is known of Jetsons and the Raspberry Pi.
     """
@@ -60,18 +64,21 @@ class NamedDevice:
     kernels: str = ""
     provider: str = ""
     trtexec: str = ""
+    python: str = ""
     cpu: int = -1
     power: str = ""
 
-    def transport(self) -> SshTransport | AdbTransport:
+    def transport(self) -> SshTransport | AdbTransport | LocalTransport:
         """How it is reached; UsageError when the address is none."""
+        if self.address == LOCAL:
+            return LocalTransport(base=self.folder)
         if self.address.startswith("ssh://"):
             found = parse_ssh(self.address, config=self.ssh_config)
             return replace(found, base=self.folder)
         if self.address.startswith("adb://"):
             adb = parse_adb(self.address)
             return AdbTransport(serial=adb.serial, base=self.folder or adb.base)
-        raise UsageError(f"device {self.address}", "it is neither ssh:// nor adb://", "see docs/devices.md")
+        raise UsageError(f"device {self.address}", "it is neither ssh://, adb:// nor local", "see docs/devices.md")
 
 
 def devices_file() -> Path:
@@ -101,7 +108,7 @@ def read_devices(path: Path | None = None) -> Mapping[str, NamedDevice]:
 def _entry(file: Path, name: str, entry: object) -> NamedDevice:
     kinds = {f.name: type(f.default) if f.name != "address" else str for f in fields(NamedDevice) if f.name != "name"}
     thing = f"{file}, device {name}"
-    if not isinstance(entry, dict) or not _NAME.fullmatch(name) or name == "local":
+    if not isinstance(entry, dict) or not _NAME.fullmatch(name) or name == LOCAL:
         raise UsageError(
             thing, "it is not a table with a name of its own", 'write e.g. [jetson] and address = "ssh://…"'
         )
@@ -122,13 +129,13 @@ def find_device(text: str) -> NamedDevice:
     Raises:
         UsageError: neither.
     """
-    if "://" in text:
+    if "://" in text or text == LOCAL:
         device = NamedDevice(name=text, address=text)
         device.transport()
         return device
     known = read_devices()
     if text not in known:
-        names = ", ".join(["local", *known])
+        names = ", ".join([LOCAL, *known])
         raise UsageError(f"--device {text}", f"it is neither an address nor one of {names}", f"see {devices_file()}")
     return known[text]
 

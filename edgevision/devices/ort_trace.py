@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Trace:
     """What one run consists of.
 
     Attributes:
-        per_op: rows {op, count, ms, share}, the slowest first.
+        per_op: rows {op, count, ms, interval, n, share}, the slowest first: the mean of n runs, two standard errors around it.
         placement: nodes per execution provider.
     """
 
@@ -41,17 +42,33 @@ def trace(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> T
 def read_trace(file: Path, runs: int) -> Trace:
     """The file that ONNX Runtime's profiler left after one run to warm up and `runs` runs."""
     kernels = _kernels(file, runs)
-    milliseconds: dict[str, float] = defaultdict(float)
-    for event, own in zip(kernels, _own_times(kernels), strict=True):
-        milliseconds[event["args"]["op_name"]] += own / 1e3 / runs
+    per_run: dict[str, list[float]] = defaultdict(lambda: [0.0] * runs)
     count = Counter(event["args"]["op_name"] for event in kernels)
-    whole = sum(milliseconds.values()) or 1.0
+    for index, (event, own) in enumerate(zip(kernels, _own_times(kernels), strict=True)):
+        per_run[event["args"]["op_name"]][index * runs // len(kernels)] += own / 1e3
+    means = {op: mean(times) for op, times in per_run.items()}
+    whole = sum(means.values()) or 1.0
     rows = [
-        {"op": op, "count": round(count[op] / runs), "ms": round(ms, 4), "share": round(ms / whole, 4)}
-        for op, ms in sorted(milliseconds.items(), key=lambda item: -item[1])
+        {
+            "op": op,
+            "count": round(count[op] / runs),
+            "ms": round(ms, 4),
+            "interval": _interval(per_run[op]),
+            "n": runs,
+            "share": round(ms / whole, 4),
+        }
+        for op, ms in sorted(means.items(), key=lambda item: -item[1])
     ]
     nodes = {event["name"]: event["args"]["provider"] for event in kernels}
     return Trace(per_op=rows, placement=dict(Counter(nodes.values())))
+
+
+def _interval(times: Sequence[float]) -> list[float] | None:
+    """Two standard errors around the mean of a few runs; None for a single one."""
+    if len(times) < 2:
+        return None
+    reach = 2 * stdev(times) / math.sqrt(len(times))
+    return [round(mean(times) - reach, 4), round(mean(times) + reach, 4)]
 
 
 def node_times(target: Target, path: Path, feed: Mapping[str, Array], runs: int) -> Mapping[str, float]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
+from edgevision.devices.sensors.jetson import parse_jetson_clocks
+from edgevision.devices.sensors.vcgencmd import parse_clock, parse_temperature
 from edgevision.errors import DeviceError
 
 __all__ = ["parse_probe", "probe_script", "state_of"]
@@ -47,7 +49,11 @@ for z in "$R"/sys/class/thermal/cooling_device*; do
   [ -r "$z/cur_state" ] && echo "cooling.${{z##*device}}.$(cat "$z/type" 2>/dev/null)=$(cat "$z/cur_state")"
 done
 told nvpmodel nvpmodel -q
+told clocks jetson_clocks --show
+told gpu nvidia-smi --query-gpu=name --format=csv,noheader
 told vcgencmd vcgencmd get_throttled
+told heat vcgencmd measure_temp
+told arm vcgencmd measure_clock arm
 told battery dumpsys battery
 told thermal dumpsys thermalservice
 for p in {properties}; do
@@ -77,18 +83,25 @@ def parse_probe(text: str, device: str) -> dict[str, str]:
 
 
 def state_of(probe: Mapping[str, str]) -> dict[str, Any]:
-    """A probe under the names that a profile's `environment` has; absent sensors are None."""
+    """A probe under the names that a profile's `environment` has; absent sensors are None.
+
+    The kernel's clocks and temperatures come first; a Raspberry Pi's firmware tells both where the kernel does not.
+    `clocks_locked`: by `jetson_clocks`, which needs root there.
+    """
     policies = {key.split(".")[0] for key in probe if key.startswith("policy")}
     governors = sorted({probe[f"{p}.scaling_governor"] for p in policies if f"{p}.scaling_governor" in probe})
     clocks = [_number(probe.get(f"{p}.scaling_cur_freq")) for p in sorted(policies)]
+    firmware = parse_clock(probe.get("arm", "")), parse_temperature(probe.get("heat", ""))
+    cores = [core for core in parse_jetson_clocks(probe.get("clocks", "")) if core.online]
     zones = [_number(value) for key, value in probe.items() if key.startswith("zone.")]
     hot = [z / 1000 for z in zones if z is not None and z > 0]
     cooling = [_number(value) for key, value in probe.items() if key.startswith("cooling.")]
     memory = _number(probe.get("memory_kb"))
     return {
         "governor": ", ".join(governors) or None,
-        "clock_mhz": [c / 1000 for c in clocks if c is not None] or None,
-        "temperature_c": max(hot) if hot else None,
+        "clock_mhz": [c / 1000 for c in clocks if c is not None] or ([firmware[0]] if firmware[0] else None),
+        "clocks_locked": all(core.locked for core in cores) if cores else None,
+        "temperature_c": max(hot) if hot else firmware[1],
         "load_1min": _number(probe.get("load", "").split(" ")[0]),
         "free_memory_mib": None if memory is None else int(memory // 1024),
         "cooling": sum(c for c in cooling if c is not None) if cooling else None,

@@ -10,6 +10,7 @@ import re
 import secrets
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import IO, Protocol, Self
 
 from edgevision.devices import scripts
+from edgevision.devices.alongside import Drain, alongside
 from edgevision.devices.device import DeviceLostError, Finished
 from edgevision.devices.probe import parse_probe, probe_script
 from edgevision.errors import DeviceError
@@ -27,8 +29,8 @@ __all__ = ["RemoteDevice", "Transport"]
 LOCK = "edgevision.lock"
 #: Seconds for what takes an instant on a device that is well, and for the way there and back.
 PATIENCE = 30.0
-#: Exit code of `timeout` when it had to end the program.
-TIMED_OUT = 124
+#: Exit codes when `timeout` had to end the program: its own (coreutils, toybox), or that of the signal (busybox).
+TIMED_OUT = (124, 128 + 15, 128 + 9)
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -118,9 +120,14 @@ class RemoteDevice:
     def run(self, command: Sequence[str], *, seconds: float, on_line: Callable[[str], None]) -> Finished:
         """Run a program in the work folder; the device ends it after `seconds`, or when the connection ends."""
         script = scripts.bounded_run(self._work, command, seconds)
+        started = time.monotonic()
         ended = self._session(script, seconds=seconds + PATIENCE, on_line=on_line)
-        if ended.code == TIMED_OUT:
-            raise DeviceError(self.name, f"{command[0]} ran longer than {seconds:.0f} s there", "give it more time")
+        if ended.code in TIMED_OUT and time.monotonic() - started >= seconds:
+            raise DeviceError(
+                self.name,
+                f"{command[0]} ran longer than {seconds:.0f} s there",
+                "ask for fewer runs, or see what it waits for",
+            )
         return Finished(code=ended.code, errors=ended.errors)
 
     @contextmanager
@@ -129,23 +136,8 @@ class RemoteDevice:
 
         A connection that goes is told by what runs in the block.
         """
-        process = self._start(script)
-        errors = _Drain(process.stderr)
-        reader = threading.Thread(target=_follow, args=(process.stdout, on_line), daemon=True)
-        reader.start()
-        try:
+        with alongside(self._start(script), on_line):
             yield
-        finally:
-            if process.stdin is not None:
-                with suppress(OSError):
-                    process.stdin.close()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            reader.join(5)
-            errors.text()
 
     def close(self) -> None:
         """Let go: the keeper sees the end of its input, removes the work folder and the lock, and ends."""
@@ -194,7 +186,7 @@ class RemoteDevice:
         """Run a script to its trailer; lines before the trailer go to `on_line`, or are gathered."""
         mark = f"edgevision-end-{secrets.token_hex(8)}="
         process = self._start(scripts.with_trailer(script, mark), subprocess.PIPE if feed is None else feed)
-        errors = _Drain(process.stderr)
+        errors = Drain(process.stderr)
         try:
             with _Deadline(process, seconds):
                 output, code = _read(process, mark.encode(), on_line)
@@ -230,30 +222,6 @@ def _read(
         elif line.strip():
             on_line(line.decode(errors="replace").rstrip("\r\n"))
     return b"".join(gathered), None
-
-
-def _follow(stream: IO[bytes] | None, on_line: Callable[[str], None]) -> None:
-    """Tell every line of a stream to its end."""
-    for line in stream or ():
-        on_line(line.decode(errors="replace").rstrip("\r\n"))
-
-
-class _Drain:
-    """Reads a stream to its end beside us, so that a talkative program cannot block on it."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        self._parts: list[bytes] = []
-        self._stream = stream
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        if self._stream is not None:
-            self._parts.extend(self._stream)
-
-    def text(self) -> str:
-        self._thread.join(5)
-        return b"".join(self._parts).decode(errors="replace")
 
 
 class _Deadline:

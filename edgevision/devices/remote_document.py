@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from edgevision.devices.contention import reasons_of
 from edgevision.devices.device import DeviceLostError
 from edgevision.devices.energy import reasons_during, sensed
+from edgevision.devices.engine_maker import Timed
 from edgevision.devices.local import ProfileOptions, bundle_facts
 from edgevision.devices.named import NamedDevice
 from edgevision.devices.probe import state_of
 from edgevision.devices.runner import Told
 from edgevision.devices.sampling import Recording
 from edgevision.devices.throttling import reasons_against
-from edgevision.errors import TargetError
+from edgevision.errors import DeviceError, TargetError
 from edgevision.latency import judge, summarize
 from edgevision.manifest import Manifest, as_json
 from edgevision.proof import worst_difference
@@ -62,7 +65,10 @@ def whole_document(
     verdict, reasons = judge(latency)
     reasons = (*reasons, *(() if end.get("warm") else ("warming up did not settle within 10 s",)))
     reasons = (*reasons, *((f"it left its core {end['migrations']} times",) if pinned and end["migrations"] else ()))
-    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
+    sensors = _sensors(recording, latency.mean, named, own=end["cpu_ns"] / end["wall_ns"] if "cpu_ns" in end else None)
+    reasons = _once(
+        *reasons, *reasons_against(before, after), *reasons_during(recording), *reasons_of(sensors["sensors"])
+    )
     told_verdict = "emulated" if facts["device"]["emulated"] else ("unstable" if reasons else verdict)
     return {
         **facts,
@@ -74,13 +80,13 @@ def whole_document(
         "migrations": end["migrations"],
         "preempted": end["preempted"],
         "parity": parity,
-        **_sensors(recording, latency.mean, named),
+        **sensors,
     }
 
 
-def _sensors(recording: Recording, mean_ms: float, named: NamedDevice) -> dict[str, Any]:
+def _sensors(recording: Recording, mean_ms: float, named: NamedDevice, own: float | None = None) -> dict[str, Any]:
     """What was sensed during the runs; an emulator has no energy of its own."""
-    sensors = sensed(recording, mean_ms, named.power)
+    sensors = sensed(recording, mean_ms, named.power, own)
     energy = sensors["energy"]
     return {"sensors": sensors, "energy_mj": energy["mj"] if energy and not named.emulated else None}
 
@@ -93,42 +99,45 @@ def engine_document(
     manifest: Manifest,
     named: NamedDevice,
     tensorrt: str,
-    compute: Sequence[float],
-    with_copies: Sequence[float],
-    recording: Recording,
+    runner: str,
+    timed: Timed,
+    options: ProfileOptions,
     *,
     parity: Mapping[str, Any],
     before: Mapping[str, str],
     after: Mapping[str, str],
 ) -> dict[str, Any]:
     """A profile of an engine: the GPU's own time is the model's, the time with copies stands beside it."""
-    told = Told(samples=list(compute))
-    facts = facts_of(manifest, named, before, ProfileOptions(), told)
-    latency = summarize(compute)
+    facts = facts_of(manifest, named, before, replace(options, threads=1), Told(samples=list(timed.compute)))
+    latency = summarize(timed.compute)
     verdict, reasons = judge(latency)
-    reasons = _once(*reasons, *reasons_against(before, after), *reasons_during(recording))
+    sensors = _sensors(timed.recording, latency.mean, named)
+    seen = (*reasons_during(timed.recording), *reasons_of(sensors["sensors"]))
+    reasons = _once(*reasons, *reasons_against(before, after), *seen)
     return {
         **facts,
         "environment": {"before": state_of(before), "after": state_of(after)},
-        "runtime": {"name": "tensorrt", "version": tensorrt, "runner": "trtexec"},
+        "runtime": {"name": "tensorrt", "version": tensorrt, "runner": runner},
         "latency_ms": as_json(latency),
-        "with_copies_ms": as_json(summarize(with_copies)),
+        "with_copies_ms": as_json(summarize(timed.with_copies)),
+        "cold_start_ms": timed.cold,
+        "per_op": None if timed.layers is None else list(timed.layers),
         "verdict": "emulated" if named.emulated else ("unstable" if reasons else verdict),
         "reasons": list(reasons),
-        "peak_memory_mib": None,
+        "peak_memory_mib": None if timed.peak is None else round(timed.peak, 1),
         "parity": parity,
         "efficiency": None,
-        **_sensors(recording, latency.mean, named),
+        **sensors,
     }
 
 
-def half_document(facts: dict[str, Any], told: Told, lost: DeviceLostError, options: ProfileOptions) -> dict[str, Any]:
-    """What had arrived when the device was lost."""
-    reason = f"the device was lost after {len(told.samples)} of {options.runs} runs ({lost.reason})"
-    latency = as_json(summarize(told.samples)) if told.samples else None
+def half_document(facts: dict[str, Any], told: Told, ended: DeviceError, options: ProfileOptions) -> dict[str, Any]:
+    """What had arrived when the device was lost, or the runner ended too early."""
+    how = "the device was lost" if isinstance(ended, DeviceLostError) else "it ended"
+    reason = f"{how} after {len(told.samples)} of {options.runs} runs ({ended.reason})"
     return {
         **facts,
-        "latency_ms": latency,
+        "latency_ms": as_json(summarize(told.samples)),
         "verdict": "unstable",
         "reasons": [reason],
         "peak_memory_mib": None,

@@ -30,12 +30,13 @@ __all__ = ["HalfMeasuredError", "profile_device"]
 LONGEST = 600.0
 
 
-class HalfMeasuredError(DeviceLostError):
-    """The device was lost while it measured; `document` holds what had arrived."""
+class HalfMeasuredError(DeviceError):
+    """It ended while it measured: the device was lost (`lost`), or the runner was ended; `document` is what had arrived."""
 
-    def __init__(self, lost: DeviceLostError, document: Mapping[str, Any]) -> None:
-        super().__init__(lost.thing, lost.reason, lost.mend)
+    def __init__(self, ended: DeviceError, document: Mapping[str, Any]) -> None:
+        super().__init__(ended.thing, ended.reason, ended.mend)
         self.document = document
+        self.lost = isinstance(ended, DeviceLostError)
 
 
 def profile_device(
@@ -51,7 +52,7 @@ def profile_device(
     Raises:
         DataError: not a bundle, or one for another runtime.
         DeviceError: the device cannot be reached, lacks something, or the model fails there.
-        HalfMeasuredError: the device was lost; what had been measured is in it.
+        HalfMeasuredError: the device was lost or the runner ended too early; what had been measured is in it.
         TargetError: the device's outputs differ from the bundle's sample.
     """
     manifest = open_bundle(bundle)
@@ -84,8 +85,10 @@ def profile_device(
             peaks = None
             if options.per_op and not named.emulated:  # an emulator has no peaks
                 peaks = remote_peaks(device, kit, options.threads, Path(folder))
-        except DeviceLostError as lost:
-            raise HalfMeasuredError(lost, half_document(facts, told, lost, options)) from lost
+        except DeviceError as ended:
+            if not told.samples:
+                raise
+            raise HalfMeasuredError(ended, half_document(facts, told, ended, options)) from ended
     document = whole_document(
         facts, told, recording, named, parity=parity, before=before, after=after, pinned=kit.cpu is not None
     )
@@ -111,8 +114,8 @@ def _run(
     try:
         with device.beside(sampling_script(longest), recording.line):
             finished = device.run(kit.command(options), seconds=longest, on_line=on_line)
-    except DeviceLostError as lost:
-        return told, lost
+    except DeviceError as ended:
+        return told, ended
     return told, _failure(device.name, finished, told)
 
 
@@ -140,8 +143,10 @@ def _failure(device: str, finished: Finished, told: Told) -> DeviceError | None:
     )
 
 
-#: By the runner's exit code; 126 and 127 are the shell's.
+#: By the runner's exit code; 126 and 127 are the shell's, 128 and more are signals.
 _MENDS = {
+    128 + 9: "it was killed there, or memory ran out (dmesg tells): a smaller batch, fewer threads",
+    128 + 11: "ONNX Runtime there or a kernel of ours crashed: try another ONNX Runtime, or a bundle of --no-plugins",
     65: "the ONNX Runtime there may be older than the model's opset: use a newer one, or export again",
     69: "see `onnxruntime` and `kernels` of the device in devices.toml",
     126: "the runner is for another processor, or its folder forbids programs: see `folder` in devices.toml",

@@ -121,7 +121,12 @@ class Told:
             event = json.loads(text)
         except json.JSONDecodeError:
             return
-        kind = event.get("event") if isinstance(event, dict) else None
+        if isinstance(event, dict):
+            self.event(event)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Take one event."""
+        kind = event.get("event")
         if kind == "run":
             self.samples.append(event["ns"] / 1e6)
         elif kind == "warm":

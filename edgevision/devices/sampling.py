@@ -5,6 +5,7 @@
     pmic|VDD_CORE_A current(7)=0.8126A VDD_CORE_V volt(15)=0.8819V …         of `vcgencmd`
     throttled|throttled=0x0                                                  of `vcgencmd`
     status|0                                                                 Android's thermal status
+    ticks|cpu  2255 34 2290 22625563 6290 127 456 17 0 0                     time of all processors, by /proc/stat
     RAM 1985/7765MB …                                                        of `tegrastats`
 
 What is absent has no line. The script ends when its stdin does, and after its time in any case; it reads files with the
@@ -69,6 +70,7 @@ hwmon() {
   done
   [ -z "$line" ] || echo "hwmon|${line#;}"
 }
+ticks() { get "$R/proc/stat" && echo "ticks|$v"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 tools() {
   if has vcgencmd; then
@@ -88,7 +90,7 @@ R={quote(root)}
 {_FUNCTIONS}work() {{
   turn=0
   while [ "$turn" -lt {int(seconds / INTERVAL) + 1} ]; do
-    sysfs; hwmon
+    sysfs; hwmon; ticks
     [ "$((turn % 4))" -ne 0 ] || tools
     turn=$((turn + 1))
     sleep {INTERVAL} >/dev/null 2>&1 || sleep 1 >/dev/null 2>&1
@@ -117,6 +119,8 @@ class Reading:
         clocks: MHz by processor.
         cooling: the state of each cooling device; it rises when the device works.
         throttled: what holds the processor back at this moment, in words.
+        ticks: of all processors since boot, in the kernel's ticks: worked, given to others by a hypervisor while they
+            wanted to work, and all there was.
     """
 
     source: str
@@ -125,6 +129,7 @@ class Reading:
     clocks: dict[str, float] = field(default_factory=dict)
     cooling: dict[str, float] = field(default_factory=dict)
     throttled: frozenset[str] = frozenset()
+    ticks: tuple[int, int, int] | None = None
 
 
 def read_line(line: str) -> Reading | None:
@@ -189,12 +194,22 @@ def _status(words: str) -> Reading | None:
     return Reading(source="thermalservice", throttled=held)
 
 
+def _ticks(words: str) -> Reading | None:
+    """user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice; proc(5)."""
+    told = words.split()[1:9]
+    if len(told) < 8 or not all(number.isdecimal() for number in told):
+        return None
+    user, nice, system, _idle, _waiting, irq, softirq, steal = numbers = tuple(map(int, told))
+    return Reading(source="stat", ticks=(user + nice + system + irq + softirq, steal, sum(numbers)))
+
+
 _READERS: dict[str, Callable[[str], Reading | None]] = {
     "sysfs": _sysfs,
     "hwmon": _hwmon,
     "pmic": _pmic,
     "throttled": _throttled,
     "status": _status,
+    "ticks": _ticks,
 }
 
 
@@ -230,7 +245,11 @@ class Recording:
 
     def during(self) -> list[Reading]:
         """The readings that count, in order."""
+        return [reading for _, reading in self.during_runs()]
+
+    def during_runs(self) -> list[tuple[float, Reading]]:
+        """The same, each with the time of its arrival in seconds."""
         if self._start is None or self._end is None:
             return []
         with self._lock:
-            return [reading for at, reading in self._readings if self._start <= at <= self._end]
+            return [(at, reading) for at, reading in self._readings if self._start <= at <= self._end]

@@ -7,6 +7,7 @@ exit code: a transport's own exit code says nothing when the device was lost (ad
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from shlex import join, quote
 
 __all__ = ["bounded_run", "keeper", "pull", "push", "with_trailer"]
@@ -20,12 +21,15 @@ def with_trailer(script: str, mark: str) -> str:
 def keeper(base: str, lock: str) -> str:
     """Hold the device: take the lock, make the work folder, and remove both when the connection ends, however it ends.
 
-    Prints `work PATH`, `busy PID` (another session holds the lock and lives), `lacks TOOL` or `denied PATH`.
+    Prints `work PATH`, `busy PID` (another session holds the lock and lives), `lacks TOOL` or `denied PATH`. (toybox 0.8.9
+    now and then ends with 127 what ended at once; an option that `timeout` does not know gives 1 or 125.)
     """
     return f"""umask 077
 for tool in timeout mktemp cat rm mkdir; do
   command -v "$tool" >/dev/null 2>&1 || {{ echo "lacks $tool"; exit; }}
 done
+timeout -k 1 9 cat </dev/null >/dev/null 2>&1
+case $? in 0 | 127) ;; *) echo "lacks timeout -k"; exit ;; esac
 base={quote(base)}
 [ -n "$base" ] || base=${{TMPDIR:-/tmp}}
 lock=$base/{quote(lock)}
@@ -51,15 +55,19 @@ cat >/dev/null
 def bounded_run(work: str, command: Sequence[str], seconds: float) -> str:
     """Run a command for at most `seconds`, and not beyond the connection: its end is seen as the end of our stdin.
 
-    A shell gives background jobs an empty stdin, hence the copy on 3. Runtimes leave files behind (ONNX Runtime 1.32 a
-    `.ses` in TMPDIR and a database in the user's cache): in the work folder they go with it.
+    A shell gives background jobs an empty stdin, hence the copy on 3. coreutils' `timeout` passes on what ends it, to its
+    whole group; busybox's is the program itself; toybox's leaves the program running, hence the program's own number
+    through 4 (which a Korn shell hands on only when told) and 5, a file that stays readable when the work folder goes.
+    Runtimes leave files behind (ONNX Runtime 1.32 a `.ses` in TMPDIR and a database in the user's cache): in the work
+    folder they go with it.
     """
     return f"""cd {quote(work)} || exit
 export TMPDIR={quote(work)} XDG_CACHE_HOME={quote(work)}
-exec 3<&0
-timeout -k 2 {seconds:.0f} {join(command)} </dev/null 3<&- &
+exec 3<&0 4>run.pid 5<run.pid
+timeout -k 2 {ceil(seconds)} sh -c 'echo $$ >&4; exec "$@" 4>&-' sh {join(command)} </dev/null 3<&- 4>&4 5<&- &
 run=$!
-(cat <&3 >/dev/null; kill "$run") >/dev/null 2>&1 &
+exec 4>&-
+(cat <&3 >/dev/null; own=$(cat <&5); kill "$run" $own; sleep 2; kill -9 $own) >/dev/null 2>&1 &
 watch=$!
 wait "$run"
 code=$?

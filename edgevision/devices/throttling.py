@@ -32,7 +32,8 @@ def _jetson(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     if first != last:
         told = [mode.name if mode else "unknown" for mode in (first, last)]
         return [f"the power mode changed from {told[0]} to {told[1]}"]
-    return []
+    locked = [state_of(probe)["clocks_locked"] for probe in (before, after)]
+    return ["jetson_clocks was switched on or off meanwhile"] if locked[0] != locked[1] else []
 
 
 def _raspberry(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevision.devices.engine_maker import ENGINE, GRAPH
 from edgevision.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 __all__ = [
-    "ENGINE",
     "FINISHED",
-    "GRAPH",
+    "LAYERS",
     "OUTPUTS",
     "STARTING",
     "TIMES",
     "build_command",
+    "read_layers",
     "read_outputs",
     "read_times",
     "time_command",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 #: Names in the device's work folder.
-ENGINE, GRAPH, TIMES, OUTPUTS = "model.engine", "model.trt.onnx", "times.json", "outputs.json"
+TIMES, OUTPUTS, LAYERS = "times.json", "outputs.json", "layers.json"
 #: What it says before the first run and after the last one.
 STARTING, FINISHED = "Starting inference", "Timing trace has"
 #: Milliseconds that trtexec warms up for.
@@ -63,11 +64,17 @@ def build_command(trtexec: str, version: str, precision: str) -> list[str]:
     return [*words, *allowed, "--buildOnly"]
 
 
-def time_command(trtexec: str, feeds: Sequence[str], runs: int, seconds: float = 0.0) -> list[str]:
-    """Time the engine on the bundle's own sample, input NAME from the file feed.N: `runs` times, and for `seconds`."""
+def time_command(
+    trtexec: str, feeds: Sequence[str], runs: int, seconds: float = 0.0, *, layers: bool = False
+) -> list[str]:
+    """Time the engine on the bundle's own sample, input NAME from the file feed.N: `runs` times, and for `seconds`.
+
+    `layers` adds a run of its own under TensorRT's profiler, after the one that is timed.
+    """
     inputs = ",".join(f"{name}:feed.{number}" for number, name in enumerate(feeds))
     words = [trtexec, f"--loadEngine={ENGINE}", f"--loadInputs={inputs}", f"--warmUp={WARM_UP_MS}"]
     words += [f"--iterations={runs}", f"--duration={seconds:g}", "--avgRuns=1"]
+    words += [f"--exportProfile={LAYERS}", "--separateProfileRun"] if layers else []
     return [*words, f"--exportTimes={TIMES}", f"--exportOutput={OUTPUTS}"]
 
 
@@ -85,6 +92,27 @@ def read_times(path: Path, device: str) -> tuple[list[float], list[float]]:
         raise DeviceError(
             device, f"its trtexec writes times in another form ({error})", "see docs/devices.md"
         ) from error
+
+
+def read_layers(path: Path, device: str) -> list[dict[str, Any]]:
+    """One row a layer, the slowest first, with the keys of a profile's `per_op`: TensorRT fuses operators into layers.
+
+    Raises:
+        DeviceError: the file is not of trtexec's form.
+    """
+    head, *rows = _rows(path, device)
+    try:
+        means = {str(row["name"]): float(row["averageMs"]) for row in rows}
+        n = int(head["count"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DeviceError(
+            device, f"its trtexec writes layers in another form ({error})", "leave out --per-op"
+        ) from error
+    whole = sum(means.values()) or 1.0
+    return [
+        {"op": name, "count": 1, "ms": round(ms, 4), "interval": None, "n": n, "share": round(ms / whole, 4)}
+        for name, ms in sorted(means.items(), key=lambda item: -item[1])
+    ]
 
 
 def read_outputs(path: Path, device: str) -> dict[str, Array]:

@@ -26,10 +26,10 @@ _OVERLOADS_SINCE = 10
 
 def custom_nodes(model: ir.Model) -> Iterator[tuple[ir.Node, Operator]]:
     """Nodes of our domain in the graph and its subgraphs, with their operators."""
-    known = operators()
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         if node.domain != DOMAIN:
             continue
+        known = operators()  # not sooner: it imports torch, and a file may have no node of ours
         if node.op_type not in known:
             raise GraphError(f"node {node.name}", f"{DOMAIN} has no operator {node.op_type}", "see `edgevision ops`")
         yield node, known[node.op_type]
@@ -58,13 +58,15 @@ def attach_bodies(model: ir.Model, form: Form = "canonical") -> PassResult:
     """Attach a body to every custom node, in place of the one it may already have.
 
     Args:
-        model: changed in place. Its opset must be 20 or later, and the inputs of custom nodes must have shapes.
+        model: changed in place. With custom nodes its opset must be 20 or later, and their inputs must have shapes.
         form: name of the form; an operator that has no such form gets its canonical one.
     """
-    if model.opset_imports.get("", OPSET) < OPSET:
-        raise GraphError("model", f"its opset is {model.opset_imports['']}, bodies need {OPSET}", f"use opset {OPSET}")
     applied = []
     for node, operator in custom_nodes(model):
+        if model.opset_imports.get("", OPSET) < OPSET:
+            raise GraphError(
+                "model", f"its opset is {model.opset_imports['']}, bodies need {OPSET}", f"use opset {OPSET}"
+            )
         body = _body(operator, signature_of(node, operator), form)
         body.opset_imports[""] = model.opset_imports.get("", OPSET)
         model.functions[body.identifier()] = body

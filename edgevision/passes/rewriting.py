@@ -33,7 +33,7 @@ def rewrite_all(model: ir.Model, equation: Equation) -> PassResult:
         if rewrite is None:
             continue
         where = labels(rewrite.old)
-        new = write(replace(rewrite, old=rewrite.old[-1:]))
+        new = write(replace(rewrite, old=rewrite.old[-1:]), model.graph)
         applied.append(
             Application(where=where, equation=rewrite.equation, nodes_before=len(where), nodes_after=len(new))
         )

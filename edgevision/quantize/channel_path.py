@@ -18,7 +18,18 @@ from edgevision.quantize.plan import weight_axis
 from edgevision.reparam.linear_op import LinearOp, read_linear
 from edgevision.reparam.matching import Decline, Floats, constant_array, is_constant, is_standard, label, weight_array
 
-__all__ = ["input_magnitudes", "scale_inputs", "scale_outputs", "travel", "write_constant"]
+__all__ = [
+    "RESCALED",
+    "input_magnitudes",
+    "note_rescaled",
+    "scale_inputs",
+    "scale_outputs",
+    "travel",
+    "write_constant",
+]
+
+#: Note on a node: its results are the float model's times a factor per channel, and not to be held against that.
+RESCALED = "edgevision.rescaled"
 
 _ACTIVATIONS = frozenset({"Relu", "LeakyRelu"})
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool"})
@@ -116,6 +127,18 @@ def _rank(value: ir.Value) -> int:
 def _dims(value: ir.Value) -> tuple[int, ...]:
     """Sizes; -1 for one that is not known."""
     return tuple(d if isinstance(d, int) else -1 for d in value.shape or ())
+
+
+def note_rescaled(value: ir.Value, readers: Sequence[LinearOp]) -> None:
+    """Leave a note on every node from the producer of `value` to the `readers` that take the factor back."""
+    ends = {op.nodes[0] for op in readers}
+    queue = [value]
+    while queue:
+        current = queue.pop()
+        producer = current.producer()
+        if producer is not None:
+            producer.metadata_props[RESCALED] = "per channel"
+        queue += [out for use in current.uses() if use.node not in ends for out in use.node.outputs]
 
 
 def input_magnitudes(ops: Sequence[LinearOp]) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevision.passes.graph_pass import Application, Declined, PassResult
-from edgevision.quantize.channel_path import input_magnitudes, scale_inputs, scale_outputs, travel
+from edgevision.quantize.channel_path import input_magnitudes, note_rescaled, scale_inputs, scale_outputs, travel
 from edgevision.reparam.linear_op import LinearOp, read_linear
 from edgevision.reparam.matching import Decline, Floats, is_standard, label, labels
 
@@ -46,6 +46,7 @@ def equalize(model: ir.Model) -> PassResult:
             scale_outputs(node, 1 / factor)
             for reader in pair[1]:
                 scale_inputs(reader.nodes[0], factor)
+            note_rescaled(node.outputs[0], pair[1])
             where = labels((node, *(reader.nodes[0] for reader in pair[1])))
             applied[where] = Application(where=where, equation=_NAME)
             largest = max(largest, float(np.max(np.maximum(factor, 1 / factor))))

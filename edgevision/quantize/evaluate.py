@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.calibration.source import Source, batches
+from edgevision.calibration.source import Image, Source
 from edgevision.errors import DataError
 from edgevision.quantize.gate import Drop, mean_drop, paired_drop
 from edgevision.quantize.restoration import bicubic_up, luma, normalisation, pairs, psnr, ssim
 from edgevision.targets.target import Runner
 
-__all__ = ["Evaluation", "PictureScore", "Score", "evaluate", "evaluate_pictures"]
+__all__ = ["Evaluation", "PictureScore", "Score", "check_labels", "evaluate", "evaluate_pictures"]
 
 Flags = NDArray[np.bool_]
+#: The class of an answer that is not finite; no label is that.
+_NONE = -1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,7 @@ class Evaluation:
     Attributes:
         labelled: False where the reference's answers stood for the labels.
         bicubic: what bicubic interpolation scores, for models that enlarge.
+        skipped: pictures that could not be read, each with its reason.
     """
 
     scores: Mapping[str, Score | PictureScore]
@@ -88,6 +92,7 @@ class Evaluation:
     sha256: str
     labelled: bool
     bicubic: PictureScore | None = None
+    skipped: Sequence[str] = ()
 
 
 def evaluate(
@@ -95,7 +100,7 @@ def evaluate(
 ) -> Evaluation:
     """Run all `runners` over `source`; `reference` is the one the others are compared with.
 
-    Without labels the reference's own top-1 takes their place.
+    Without labels the reference's own top-1 takes their place. An answer that is not finite is wrong.
 
     Raises:
         DataError: labels that do not match the outputs, outputs that are not class scores, an empty set.
@@ -104,21 +109,23 @@ def evaluate(
     answers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in runners}
     noise, signal = dict.fromkeys(runners, 0.0), 0.0
     truths: list[int | None] = []
-    for images, labels in batches(source, batch, limit):
-        digest.update(images.data)
+    for images, labels in _filled(source, batch, limit):
+        digest.update(images[: len(labels)].data)
         truths += labels
-        expected = _scores(runners[reference], images, source.name)
-        _check_labels(labels, expected.shape[1], source)
+        expected = _scores(runners[reference], images, source.name)[: len(labels)]
+        check_labels(labels, expected.shape[1], source)
         signal += float((expected**2).sum())
         for name, runner in runners.items():
-            got = expected if name == reference else _scores(runner, images, source.name)
+            got = expected if name == reference else _scores(runner, images, source.name)[: len(labels)]
             noise[name] += float(((got - expected) ** 2).sum())
-            answers[name].append(np.argsort(-got, axis=1, kind="stable")[:, :5])
+            answers[name].append(_ranked(got))
     if not truths:
-        raise DataError(source.name, f"it has fewer images than a batch of {batch}", "give more images")
+        raise DataError(source.name, "it has no images", "give some")
     ranked = {name: np.concatenate(parts) for name, parts in answers.items()}
     labelled = None not in truths
     truth = np.asarray(truths, np.int64) if labelled else ranked[reference][:, 0]
+    if (truth == _NONE).any():
+        raise DataError(source.name, f"{reference} gives NaN or Inf on it, and there are no labels", "give labels")
     scores = {
         name: Score(
             top1=order[:, 0] == truth,
@@ -128,7 +135,28 @@ def evaluate(
         )
         for name, order in ranked.items()
     }
-    return Evaluation(scores=scores, images=len(truths), sha256=digest.hexdigest(), labelled=labelled)
+    return Evaluation(
+        scores=scores,
+        images=len(truths),
+        sha256=digest.hexdigest(),
+        labelled=labelled,
+        skipped=tuple(source.skipped()),
+    )
+
+
+def _filled(source: Source, size: int, limit: int | None) -> Iterator[tuple[Image, list[int | None]]]:
+    """Batches of `size` with the labels of the images in them; a last one is filled up with repetitions of its last."""
+    samples = itertools.islice(source, limit)
+    while part := list(itertools.islice(samples, size)):
+        images = [sample.image for sample in part] + [part[-1].image] * (size - len(part))
+        yield np.stack(images), [sample.label for sample in part]
+
+
+def _ranked(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The five largest classes of each row, best first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+    order[~np.isfinite(scores).all(axis=1)] = _NONE
+    return order
 
 
 def evaluate_pictures(
@@ -160,7 +188,12 @@ def evaluate_pictures(
     }
     bicubic = scores.pop("bicubic")
     return Evaluation(
-        scores=scores, images=len(found[reference]), sha256=digest.hexdigest(), labelled=True, bicubic=bicubic
+        scores=scores,
+        images=len(found[reference]),
+        sha256=digest.hexdigest(),
+        labelled=True,
+        bicubic=bicubic,
+        skipped=tuple(source.skipped()),
     )
 
 
@@ -179,21 +212,29 @@ def _scores(runner: Runner, images: NDArray[np.float32], name: str) -> NDArray[n
     return np.asarray(outputs[0], np.float64)
 
 
-def _check_labels(labels: Sequence[int | None], classes: int, source: Source) -> None:
-    worst = max((label for label in labels if label is not None), default=0)
-    least = min((label for label in labels if label is not None), default=0)
-    if worst >= classes or least < 0 or len(source.classes) > classes:
-        found = (
-            f"{len(source.classes)} classes"
-            if len(source.classes) > classes
-            else f"label {worst if worst >= classes else least}"
-        )
+def check_labels(labels: Sequence[int | None], classes: int, source: Source) -> None:
+    """Labels must be among `classes` outputs, and class folders as many as these.
+
+    Raises:
+        DataError: they are not.
+    """
+    known = [label for label in labels if label is not None]
+    if source.classes and len(source.classes) != classes:
         raise DataError(
-            source.name, f"it has {found}, the model tells {classes} apart", "labels must match the outputs"
+            source.name,
+            f"it has {len(source.classes)} classes, the model tells {classes} apart",
+            "labels must match the outputs: one folder a class, sorted by name, or an NPZ with labels",
+        )
+    if known and not 0 <= min(known) <= max(known) < classes:
+        wrong = max(known) if min(known) >= 0 else min(known)
+        raise DataError(
+            source.name, f"it has label {wrong}, the model tells {classes} apart", "labels must match the outputs"
         )
 
 
 def _decibel(signal: float, noise: float) -> float:
     if noise == 0:
         return math.inf
+    if not math.isfinite(noise):
+        return -math.inf
     return 10 * math.log10(signal / noise) if signal > 0 else -math.inf

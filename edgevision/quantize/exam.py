@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.calibration.source import Image, Source, batches
+from edgevision.quantize.evaluate import check_labels
 from edgevision.quantize.restoration import luma, psnr
 from edgevision.targets.target import Runner
 
@@ -58,7 +59,9 @@ class ClassExam:
         found: list[NDArray[np.int64]] = []
         self._labels: list[int | None] = []
         for images, labels in batches(self._source, self._batch, self._limit):
-            found.append(np.asarray(runner(images)[0]).argmax(axis=1).astype(np.int64))
+            scores = np.asarray(runner(images)[0])
+            check_labels(labels, scores.shape[1], self._source)
+            found.append(scores.argmax(axis=1).astype(np.int64))
             self._labels += labels
         return np.concatenate(found)
 

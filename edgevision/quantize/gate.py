@@ -91,7 +91,7 @@ def _student(degrees: int) -> float:
 
 
 def decide(low: float, high: float, budget: float) -> Verdict:
-    """The verdict on a quantity whose interval is [low, high] and which may be `budget` at most."""
-    if low > budget:
+    """The verdict on a quantity whose interval is [low, high] and which may be `budget` at most; NaN is a fail."""
+    if not low <= budget:
         return "fail"
     return "pass" if high <= budget else "inconclusive"

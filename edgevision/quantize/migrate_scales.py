@@ -17,7 +17,7 @@ import onnx_ir as ir
 from edgevision.calibration.source import Source
 from edgevision.ops.operator import DOMAIN
 from edgevision.passes.graph_pass import Application, Declined, PassResult
-from edgevision.quantize.channel_path import input_magnitudes, scale_inputs, travel, write_constant
+from edgevision.quantize.channel_path import input_magnitudes, note_rescaled, scale_inputs, travel, write_constant
 from edgevision.quantize.observe import values_of
 from edgevision.reparam.linear_op import LinearOp
 from edgevision.reparam.matching import Decline, Floats, is_constant, label, labels, weight_array
@@ -56,6 +56,7 @@ def migrate_scales(model: ir.Model, source: Source, limit: int | None = None) ->
                 write_constant(place.norm, index, weight_array(_given(place.norm, index)) / factor)
         for op in place.readers:
             scale_inputs(op.nodes[0], factor)
+        note_rescaled(place.norm.outputs[0], place.readers)
     return PassResult(
         model=model,
         applied=tuple(

@@ -49,15 +49,16 @@ def quantized_weight(
 ) -> Quantized:
     """A weight in int8, `axis` counting its output channels.
 
-    A channel whose bias dwarfs its weights would overflow int32 at the weights' own scale; its scale is widened.
+    A channel whose bias dwarfs its weights would overflow int32 at the weights' own scale; its scale is widened. Where all
+    channels share one scale, `scales` repeats it.
     """
     axis %= weight.ndim
     rows = np.moveaxis(weight.astype(np.float64), axis, 0).reshape(weight.shape[axis], -1)
     scales = least_error_scales(rows if form.per_channel else rows.reshape(1, -1), form.largest, method)
-    if not form.per_channel:
-        scales = np.repeat(scales, weight.shape[axis])
     if bias is not None and form.bias == "int32":
         scales = np.maximum(scales, np.abs(bias.astype(np.float64)) / (_LARGEST_BIAS * input_scale))
+    if not form.per_channel:
+        scales = np.repeat(scales.max(), weight.shape[axis])
     rounded = scales.astype(np.float32)
     shape = [1] * weight.ndim
     shape[axis] = -1

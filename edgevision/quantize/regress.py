@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +67,13 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """All checks, the scores behind them, and what a new baseline would hold."""
+    """All checks, the scores behind them, what a new baseline would hold, and the one it was compared with."""
 
     checks: Sequence[Check]
     evaluation: Evaluation
     entries: Mapping[str, Entry]
     speeds: Mapping[str, Speed]
+    baseline: Mapping[str, Entry] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
     @property
@@ -116,14 +117,21 @@ def regress(paths: Sequence[Path], options: RegressOptions, baseline: Mapping[st
     if baseline is not None:
         checks += [_against_baseline(entry, baseline, options.max_drop) for entry in entries.values()]
     return Regression(
-        checks=checks, evaluation=found, entries=entries, speeds=speeds, warnings=_warnings(found, emulated)
+        checks=checks,
+        evaluation=found,
+        entries=entries,
+        speeds=speeds,
+        baseline=baseline or {},
+        warnings=_warnings(found, emulated),
     )
 
 
 def _warnings(found: Evaluation, emulated: Sequence[str]) -> tuple[str, ...]:
     unlabelled = "the data has no labels: the reference's own answers stand for them"
     stood_in = f"not run on their own runtime but emulated, and not timed: {', '.join(emulated)}"
-    return (*(() if found.labelled else (unlabelled,)), *((stood_in,) if emulated else ()))
+    left_out = f"{len(found.skipped)} pictures could not be read and were left out: {'; '.join(found.skipped[:5])}"
+    told = ((not found.labelled, unlabelled), (emulated, stood_in), (found.skipped, left_out))
+    return tuple(text for holds, text in told if holds)
 
 
 def _opened(path: Path, manifest: Manifest) -> Runner:

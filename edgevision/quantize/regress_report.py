@@ -6,9 +6,10 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from edgevision.manifest import as_json
+from edgevision.quantize.baseline import Entry
 from edgevision.quantize.regress import Regression
 
-__all__ = ["as_document", "as_github", "as_junit", "as_markdown"]
+__all__ = ["as_document", "as_github", "as_junit", "as_markdown", "size_and_speed"]
 
 _HEADS = {
     "top1": "top-1",
@@ -28,6 +29,7 @@ def as_document(found: Regression) -> dict[str, Any]:
             **{key: as_json(value) for key, value in score.figures().items()},
             "bytes": found.entries[name].bytes,
             "speed": as_json(found.speeds.get(name)),
+            "was": _was(found.baseline.get(name)),
         }
         for name, score in found.evaluation.scores.items()
     }
@@ -41,6 +43,10 @@ def as_document(found: Regression) -> dict[str, Any]:
         "bicubic": None if bicubic is None else bicubic.figures(),
         "checks": as_json(found.checks),
     }
+
+
+def _was(kept: Entry | None) -> dict[str, Any] | None:
+    return None if kept is None else {"bytes": kept.bytes, "speed": kept.speed}
 
 
 def as_junit(found: Regression, *, strict: bool) -> str:
@@ -78,12 +84,22 @@ def as_markdown(found: Regression) -> str:
     lines += ["|---|" + "--:|" * (len(heads) + 2)]
     for name, score in found.evaluation.scores.items():
         cells = [_cell(head, value) for head, value in score.figures().items()]
-        speed = f"{found.speeds[name].ratio:.2f}" if name in found.speeds else ""
-        lines.append(f"| {name} | {' | '.join(cells)} | {found.entries[name].bytes / 2**20:.1f} | {speed} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {' | '.join(size_and_speed(found, name))} |")
     if found.evaluation.bicubic is not None:
         whole = found.evaluation.bicubic.figures()
         lines.append(f"| bicubic | {_cell('psnr_db', whole['psnr_db'])} | {_cell('ssim', whole['ssim'])} | | | |")
     return "\n".join([*lines, "", f"{found.evaluation.images} images", ""])
+
+
+def size_and_speed(found: Regression, name: str) -> tuple[str, str]:
+    """Of one bundle: MiB, and times the speed of float; each with the baseline's where there is one."""
+    kept = found.baseline.get(name)
+    size = f"{found.entries[name].bytes / 2**20:.2f}"
+    speed = f"{found.speeds[name].ratio:.2f}" if name in found.speeds else ""
+    if kept is not None:
+        size += f" (was {kept.bytes / 2**20:.2f})"
+        speed += f" (was {kept.speed:.2f})" if speed and kept.speed is not None else ""
+    return size, speed
 
 
 def _cell(head: str, value: float) -> str:

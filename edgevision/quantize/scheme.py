@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class WeightForm:
 
     Attributes:
         largest: magnitude in use; 64 keeps a sum of two products of u8 and s8 within 16 bits.
-        per_channel: a scale per output channel.
+        per_channel: a scale per output channel; False gives a weight one scale, for runtimes that take no more.
         bias: "int32" where the runtime fuses a quantized bias, "float" where it wants it so.
     """
 
@@ -81,6 +81,10 @@ class Scheme:
     least_channels: int
     placements: tuple[tuple[str, ...], ...]
     stays_float: Mapping[str, str]
+
+    def per_tensor(self) -> Scheme:
+        """The same with one scale a weight; another scheme to a baseline."""
+        return replace(self, name=f"{self.name}.per_tensor", weights=replace(self.weights, per_channel=False))
 
 
 @cache

@@ -94,7 +94,9 @@ def read_affine(node: ir.Node, axis: ChannelAxis) -> Affine | None:
 def _read_norm(node: ir.Node, x: ir.Value, axis: ChannelAxis) -> Affine | None:
     if axis.rank is None or axis.rank + axis.from_end != 1:
         return None
-    if node.attributes.get_int("training_mode", 0) or any(out.uses() for out in node.outputs[1:]):
+    if node.attributes.get_int("training_mode", 0) or any(
+        out.uses() or out.is_graph_output() for out in node.outputs[1:]
+    ):
         raise Decline("the BatchNormalization is in training mode: its statistics change with every batch")
     if not node.attributes.get_int("spatial", 1):
         raise Decline("the BatchNormalization is not spatial")

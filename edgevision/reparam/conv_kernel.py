@@ -22,6 +22,7 @@ import onnx_ir as ir
 
 from edgevision.reparam.linear_op import LinearOp
 from edgevision.reparam.matching import Decline, Floats
+from edgevision.reparam.padding import padding
 from edgevision.reparam.rewrite import Step, Weights
 
 __all__ = ["ConvKernel", "conv_step", "kernel_of", "per_channel_kernel", "sum_kernels", "summed_frame"]
@@ -73,26 +74,30 @@ class ConvKernel:
         """Where the taps lie along an axis, relative to stride * p."""
         return tuple(self.dilations[axis] * t - self.begin[axis] for t in range(self.taps[axis]))
 
+    def scaled(self, scale: Floats, shift: Floats) -> ConvKernel:
+        """Scale * the operator + shift, one number of each an output channel."""
+        wide = scale.reshape(-1, *(1,) * (self.weight.ndim - 1))
+        return replace(self, weight=self.weight * wide, bias=self.bias * scale + shift)
+
     def negated(self) -> ConvKernel:
         """The operator times -1."""
         return replace(self, weight=-self.weight, bias=-self.bias)
 
 
 def kernel_of(op: LinearOp) -> ConvKernel:
-    """A Conv, Gemm or MatMul as a kernel; declines padding that depends on the input."""
+    """A Conv, Gemm or MatMul as a kernel; declines padding that depends on a size which is open."""
     attributes = op.nodes[0].attributes
-    if attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Decline("the Conv pads by auto_pad, whose padding depends on the input size")
-    spatial = op.kernel.ndim - 3
-    pads = tuple(attributes.get_ints("pads", (0,) * 2 * spatial))
+    spatial, pads = op.kernel.ndim - 3, padding(op.nodes[0], op.kernel.shape[3:])
+    if pads is None:
+        raise Decline("the Conv pads by auto_pad, by how much depends on the input size, and that is not known")
     return ConvKernel(
         weight=op.kernel.reshape(op.outputs, *op.kernel.shape[2:]),
         bias=np.zeros(op.outputs) if op.bias is None else op.bias,
         groups=op.kernel.shape[0],
         strides=tuple(attributes.get_ints("strides", (1,) * spatial)),
         dilations=tuple(attributes.get_ints("dilations", (1,) * spatial)),
-        begin=pads[:spatial],
-        end=pads[spatial:],
+        begin=pads[0],
+        end=pads[1],
     )
 
 

@@ -43,11 +43,9 @@ def composed_frame(second: ConvKernel, first: ConvKernel) -> ConvKernel:
     """
     if any(second.begin) or any(second.end):
         if first.bias.any():
-            raise Decline("the second convolution pads with zeros, the first has a bias: the border would change")
+            raise Decline("the second operator pads with zeros, the first has a bias: the border would change")
         if any(k > 1 for k in first.taps) or any(s > 1 for s in first.strides) or any(first.begin) or any(first.end):
-            raise Decline(
-                "the second convolution pads with zeros a map that is not zero outside: the border would change"
-            )
+            raise Decline("the second operator pads with zeros a map that is not zero outside: the border would change")
     axes = range(len(first.strides))
     offsets = [sorted({a + first.strides[i] * b for a in first.offsets(i) for b in second.offsets(i)}) for i in axes]
     dilations = tuple(

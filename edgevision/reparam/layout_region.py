@@ -111,6 +111,8 @@ def _grow(entry: ir.Node) -> Region:
         if upstream and _transposes(node, to_last):
             entries[node] = None
         else:
+            if node.graph is not entry.graph:
+                raise Decline(f"{label(node)}, which reads channels last, is in the body of an If or a Loop")
             _check(node, rank)
             inside[node] = None
             todo.extend((producer, True) for producer in _producers(node))

@@ -23,6 +23,7 @@ from edgevision.reparam.matching import (
     is_standard,
     weight_array,
 )
+from edgevision.reparam.padding import padding
 from edgevision.reparam.rewrite import Step, Weights
 
 __all__ = ["LINEAR_TYPES", "LinearOp", "linear_ending_at", "linear_start", "read_linear"]
@@ -80,8 +81,8 @@ class LinearOp:
             return True  # borders and gaps receive fewer taps than the middle
         if self.kind != "Conv":
             return False
-        auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
-        return any(node.attributes.get_ints("pads", ())) or auto_pad.startswith("SAME")
+        pads = padding(node, self.kernel.shape[3:])
+        return pads is None or any(pads[0] + pads[1])
 
     def build(self, kernel: Floats, bias: Floats | None) -> Step:
         """The operator with another kernel and bias, as the steps that replace its nodes."""
@@ -110,9 +111,9 @@ def read_linear(node: ir.Node) -> LinearOp | None:
             raise Decline("the ConvTranspose pads by the output size it is asked for")
     kernel = _to_kernel(node, weight_array(weight))
     nodes, bias_value = _bias(node, kernel.shape[0] * kernel.shape[1])
-    bias = None if bias_value is None else weight_array(bias_value)
-    if bias is not None:
-        bias = np.broadcast_to(bias.reshape(-1) * _coefficient(node, "beta"), (kernel.shape[0] * kernel.shape[1],))
+    bias = (
+        None if bias_value is None else _one_per_output(weight_array(bias_value), kernel) * _coefficient(node, "beta")
+    )
     stem = weight.name or f"{node.outputs[0].name}.weight"
     bias_name = (bias_value.name if bias_value is not None else None) or stem.removesuffix(".weight") + ".bias"
     return LinearOp(
@@ -162,6 +163,14 @@ def _bias(node: ir.Node, outputs: int) -> tuple[tuple[ir.Node, ...], ir.Value | 
         return (node,), None
     shape = constant_array(other).shape
     return ((node, add), other) if shape == (outputs,) else ((node,), None)
+
+
+def _one_per_output(bias: Floats, kernel: Floats) -> Floats:
+    """The bias [out]; a Gemm takes whatever broadcasts, one number for all or one a row too."""
+    outputs = kernel.shape[0] * kernel.shape[1]
+    if bias.size > 1 and (bias.size != outputs or bias.shape[-1] != outputs):
+        raise Decline(f"the bias of the Gemm, of shape {bias.shape}, is not one number an output")
+    return np.broadcast_to(bias.reshape(-1), (outputs,))
 
 
 def _to_kernel(node: ir.Node, weight: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 In float64, on the weights before they are rounded, the two may differ by 1e-9 of the output's standard deviation; after
 rounding, the new nodes in the graph's own precision may differ from the float64 result of the old by 1e-5. The oracle
-is the standard's own reference evaluator, with the convolutions as in `convolution_by_definition`.
+is the standard's own reference evaluator, with the operators of `convolution_by_definition` and `norm_by_definition`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from edgevision.proof import difference
 from edgevision.reparam.convolution_by_definition import Conv, ConvTranspose
 from edgevision.reparam.matching import Decline, constant_array, is_constant
+from edgevision.reparam.norm_by_definition import BatchNormalization
 from edgevision.reparam.rewrite import Rewrite, Step, Weights
 
 __all__ = ["FLOAT32_BOUND", "FLOAT64_BOUND", "Proof", "prove"]
@@ -73,7 +74,8 @@ def _run_old(rewrite: Rewrite, feeds: Mapping[ir.Value, Array], opset: int) -> A
 def _run_new(rewrite: Rewrite, feeds: Mapping[ir.Value, Array], opset: int, *, rounded: bool) -> Array:
     arrays: dict[str, Array] = {}
     weights = (operand for step in rewrite.new.steps() for operand in step.inputs if isinstance(operand, Weights))
-    precision = next((constant.dtype for constant in weights), np.dtype(np.float32))
+    floats = (constant.dtype for constant in weights if np.issubdtype(constant.dtype, np.floating))
+    precision = next(floats, np.dtype(np.float32))
     nodes: list[onnx.NodeProto] = []
 
     def operand(source: ir.Value | Weights | Step) -> str:
@@ -108,7 +110,9 @@ def _evaluate(nodes: Sequence[onnx.NodeProto], arrays: Mapping[str, Array], outp
     graph = onnx.helper.make_graph(list(nodes), "local", inputs, outputs)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     try:
-        result: Array = ReferenceEvaluator(model, new_ops=[Conv, ConvTranspose]).run(None, dict(arrays))[0]
+        result: Array = ReferenceEvaluator(model, new_ops=[BatchNormalization, Conv, ConvTranspose]).run(
+            None, dict(arrays)
+        )[0]
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise Decline(f"its proof could not be run: {error}") from error
     return result

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from edgevision.reparam.conv_kernel import ConvKernel
 from edgevision.reparam.matching import Decline
+from edgevision.reparam.padding import padding
 
 __all__ = ["read_average_pool"]
 
@@ -21,12 +22,13 @@ def read_average_pool(node: ir.Node, channels: int) -> ConvKernel:
     """The pool's kernel; declines the pools that are no convolution."""
     taps = tuple(node.attributes.get_ints("kernel_shape", ()))
     spatial = len(taps)
-    pads = tuple(node.attributes.get_ints("pads", (0,) * 2 * spatial))
-    if node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Decline("the AveragePool pads by auto_pad, whose padding depends on the input size")
+    pads = padding(node, taps)
+    if pads is None:
+        raise Decline("the AveragePool pads by auto_pad, by how much depends on the input size, and that is not known")
+    begin, end = pads
     if node.attributes.get_int("ceil_mode", 0):
         raise Decline("the AveragePool rounds its output size up: windows over the edge divide by fewer taps")
-    if any(pads) and not node.attributes.get_int("count_include_pad", 0):
+    if any(begin + end) and not node.attributes.get_int("count_include_pad", 0):
         raise Decline("the AveragePool does not count its padding: windows at the border divide by fewer taps")
     return ConvKernel(
         weight=np.full((channels, 1, *taps), 1.0 / math.prod(taps)),
@@ -34,6 +36,6 @@ def read_average_pool(node: ir.Node, channels: int) -> ConvKernel:
         groups=channels,
         strides=tuple(node.attributes.get_ints("strides", (1,) * spatial)),
         dilations=tuple(node.attributes.get_ints("dilations", (1,) * spatial)),
-        begin=pads[:spatial],
-        end=pads[spatial:],
+        begin=begin,
+        end=end,
     )

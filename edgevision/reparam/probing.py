@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import onnx_ir as ir
-
 from edgevision.reparam.conv_kernel import ConvKernel
 from edgevision.reparam.linear_op import LinearOp
+from edgevision.reparam.padding import static_sizes
 
-__all__ = ["probe_of", "probe_sizes", "static_sizes"]
+__all__ = ["probe_of", "probe_sizes"]
 
 _ROWS = 5  # samples of an operator without a spatial extent, enough for a standard deviation
-
-
-def static_sizes(value: ir.Value) -> tuple[int, ...] | None:
-    """The spatial sizes of [N, C, ...], None where one of them is unknown."""
-    if value.shape is None:
-        return None
-    sizes = tuple(value.shape)[2:]
-    return tuple(size for size in sizes if isinstance(size, int)) if all(isinstance(s, int) for s in sizes) else None
 
 
 def _probe_size(*, extent: int, pads: tuple[int, int], stride: int, true: int | None) -> int:

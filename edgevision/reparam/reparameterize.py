@@ -6,12 +6,14 @@ is reported with the measured distance.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from edgevision.errors import GraphError, UsageError
+from edgevision.passes.fixed_initializers import fix_initializers
 from edgevision.passes.graph_pass import Application, Declined, PassResult
 from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.tidy import tidy
@@ -53,14 +55,15 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
     opset = imports.get("", imports.get("ai.onnx", 0))
     if opset < _OLDEST_OPSET:
         raise GraphError("the model", f"its opset is {opset}", f"convert it to opset {_OLDEST_OPSET} or later first")
+    fix_initializers(model)
     tidy(model)
     applied: list[Application] = []
     while True:
         declined: list[Declined] = []
         before = len(applied)
-        for equation in equations:
-            for found in equation.find(model.graph):
-                outcome = found if isinstance(found, Declined) else _apply(found, opset, options.seed)
+        for equation, graph in itertools.product(equations, (model.graph, *model.graph.subgraphs())):
+            for found in equation.find(graph):
+                outcome = found if isinstance(found, Declined) else _apply(found, model.graph, opset, options.seed)
                 if isinstance(outcome, Application):
                     applied.append(outcome)
                 else:
@@ -82,8 +85,11 @@ def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
     return tuple(equation for name, equation in known.items() if name in options.equations)
 
 
-def _apply(rewrite: Rewrite, opset: int, seed: int) -> Application | Declined:
+def _apply(rewrite: Rewrite, root: ir.Graph, opset: int, seed: int) -> Application | Declined:
     where = labels(rewrite.old)
+    if any(node.graph is not rewrite.old[-1].graph for node in rewrite.old):
+        reason = "a part of it is in the body of an If or a Loop, which runs when that decides"
+        return Declined(where=where, equation=rewrite.equation, reason=reason)
     try:
         proof = prove(rewrite, opset, seed)
     except Decline as no:
@@ -91,7 +97,7 @@ def _apply(rewrite: Rewrite, opset: int, seed: int) -> Application | Declined:
     if proof.objection:
         return Declined(where=where, equation=rewrite.equation, reason=proof.objection)
     params_before, macs_before = parameters(rewrite.old), macs(rewrite.old)
-    new = write(rewrite)
+    new = write(rewrite, root)
     return Application(
         where=where,
         equation=rewrite.equation,

@@ -88,23 +88,28 @@ class Rewrite:
         return self.old[-1].outputs[0]
 
 
-def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
+def write(rewrite: Rewrite, root: ir.Graph) -> tuple[ir.Node, ...]:
     """Replace the old nodes by the new ones, in place; returns the new nodes.
 
     Initializers are never changed: new ones are added under the old name where nothing else reads the old one, so a
     tensor shared with another node keeps its values.
+
+    Args:
+        rewrite: what to write.
+        root: the model's graph, which may hold the nodes' own as the body of an If or a Loop. New names differ from all
+            in it: a body may not give a name a second meaning.
     """
     anchor, output = rewrite.old[-1], rewrite.output
     graph = anchor.graph
     if not isinstance(graph, ir.Graph):
         raise GraphError(label(anchor), "it is not in a graph whose initializers can be replaced")
-    _free_names(graph, rewrite)
+    _free_names(rewrite)
     values: dict[int, ir.Value] = {}
     nodes: list[ir.Node] = []
-    taken = {value.name for node in graph for value in node.outputs}
+    taken = _names(root)
     for step in rewrite.new.steps():
-        operands = [_operand(graph, operand, values) for operand in step.inputs]
-        result = output.name if step is rewrite.new else _free(f"{output.name}_{len(nodes)}", taken)
+        operands = [_operand(graph, operand, values, taken) for operand in step.inputs]
+        result = output.name if step is rewrite.new else _unused(f"{output.name}_{len(nodes)}", taken)
         node = ir.node(
             step.op_type, operands, dict(step.attributes), domain=step.domain, name=f"{step.op_type}_{result}"
         )
@@ -118,14 +123,23 @@ def write(rewrite: Rewrite) -> tuple[ir.Node, ...]:
     return tuple(nodes)
 
 
-def _free(name: str, taken: set[str | None]) -> str:
+def _names(root: ir.Graph) -> set[str | None]:
+    """Every value's name in `root` and the graphs inside it."""
+    graphs = (root, *root.subgraphs())
+    given = {value.name for graph in graphs for value in (*graph.inputs, *graph.initializers.values())}
+    return given | {value.name for node in root.all_nodes() for value in node.outputs}
+
+
+def _unused(name: str, taken: set[str | None]) -> str:
     """`name`, or the next like it: exporters number their own values in the same way (`norm`, `norm_1`)."""
-    while name in taken:
-        name += "_0"
-    return name
+    found, number = name, 1
+    while found in taken:
+        found, number = f"{name}_{number}", number + 1
+    taken.add(found)
+    return found
 
 
-def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
+def _free_names(rewrite: Rewrite) -> None:
     """Drop the initializers that only the old nodes read, so that the merged ones can take their names."""
     old = set(rewrite.old)
     kept = {id(operand) for step in rewrite.new.steps() for operand in step.inputs}
@@ -133,19 +147,20 @@ def _free_names(graph: ir.Graph, rewrite: Rewrite) -> None:
         for value in node.inputs:
             if value is None or not value.is_initializer() or value.is_graph_output() or value.is_graph_input():
                 continue
-            if id(value) not in kept and value.name is not None and set(value.consumers()) <= old:
-                graph.initializers.pop(value.name, None)
+            if id(value) in kept or value.name is None or value.graph is None or not set(value.consumers()) <= old:
+                continue
+            value.graph.initializers.pop(value.name, None)
 
 
-def _operand(graph: ir.Graph, operand: ir.Value | Weights | Step, values: dict[int, ir.Value]) -> ir.Value:
+def _operand(
+    graph: ir.Graph, operand: ir.Value | Weights | Step, values: dict[int, ir.Value], taken: set[str | None]
+) -> ir.Value:
     if isinstance(operand, ir.Value):
         return operand
     if isinstance(operand, Step):
         return values[id(operand)]
     if id(operand) not in values:
-        name, number = operand.name, 1
-        while name in graph.initializers:
-            name, number = f"{operand.name}_{number}", number + 1
+        name = _unused(operand.name, taken)
         tensor = ir.tensor(operand.rounded(), name=name)
         value = ir.Value(
             name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor

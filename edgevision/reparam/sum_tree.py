@@ -37,6 +37,12 @@ class SumTree:
         """The node that yields the sum."""
         return self.nodes[-1]
 
+    @property
+    def common_shape(self) -> ir.Shape | None:
+        """The shape of every operand and so of every partial sum; None where one is widened to meet another."""
+        shape = self.root.outputs[0].shape
+        return shape if all(leaf.value.shape == shape for leaf in self.leaves) else None
+
 
 def sum_trees(graph: ir.Graph) -> Iterator[SumTree]:
     """Every maximal sum of the graph, each looked at when its turn comes."""

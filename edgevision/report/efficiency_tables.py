@@ -34,17 +34,19 @@ def efficiency_table(entries: Sequence[Entry]) -> Table | None:
                 ms(found["block_fused"]["attainable_ms"]),
                 ms(e.p50),
                 cell(found["computational_efficiency"], ".1%"),
+                cell(" to ".join(f"{found['ideal_ms'] / ms:.1%}" for ms in reversed(e.interval))),
                 cell(len(e.samples)),
             )
         )
     names = ("model", "device", "GEMM peak (1e9 ops/s)", "copy peak (1e9 B/s)", "work (1e6 MACs)", "ideal (ms)")
-    more = ("attainable, unfused (ms)", "attainable, blocks fused (ms)", "measured p50 (ms)", "efficiency", "n (runs)")
+    more = ("attainable, unfused (ms)", "attainable, blocks fused (ms)", "measured p50 (ms)", "efficiency")
     note = (
         "Ideal: all operations at the GEMM peak of the model's precision. Attainable: every kernel (or fused block) bound by "
         "its operations or its bytes, whichever is slower. Efficiency: ideal over measured; above 100 % the peaks were "
         "measured on a busy machine. Peaks: fastest of the runs that fit in 0.4 s."
     )
-    return Table(title="Efficiency", note=note, columns=names + more, rows=rows) if rows else None
+    columns = (*names, *more, "95 % interval", "n (runs)")
+    return Table(title="Efficiency", note=note, columns=columns, rows=rows) if rows else None
 
 
 def op_efficiency_table(entry: Entry) -> Table | None:

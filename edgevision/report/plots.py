@@ -111,12 +111,16 @@ def ops(entry: Entry, most: int = 12) -> str | None:
     if not rows:
         return None
     axis = Axis(low=0, high=max(r["ms"] for r in rows) * 1.05 or 1.0, start=LEFT, end=RIGHT)
-    shapes, y = [], 16.0
+    shapes, y = [text(LEFT, 14, entry.label)], 36.0
     for row in rows:
         told = f"{row['op']}: {row['ms']:.3g} ms ({row['share']:.0%}, {row['count']} nodes)"
         shapes += [text(LEFT, y, told), rect(LEFT, y + 5, axis(row["ms"]) - LEFT, 9, _colour(entry))]
+        if row.get("interval"):
+            low, high = (min(max(axis(ms), LEFT), RIGHT) for ms in row["interval"])
+            shapes += [line(low, y + 9.5, high, y + 9.5, "whisker")]
         y += 32
-    grid = axis.draw_below(4, y - 12, "time in one run (ms), mean of the traced runs")
+    runs = f"mean of {rows[0]['n']} traced runs" if rows[0].get("n") else "mean of the traced runs"
+    grid = axis.draw_below(24, y - 12, f"time in one run (ms), {runs}")
     return figure(f"Time per op, {entry.label}", y + 22, [*grid, *shapes])
 
 

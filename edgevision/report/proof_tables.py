@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgevision.report.entry import Entry
-from edgevision.report.table import Cell, Table, cell
+from edgevision.report.table import Cell, Table, cell, span
 
 __all__ = ["environment_table", "op_table", "parity_table", "reparam_table", "stage_table"]
 
@@ -90,9 +90,18 @@ def op_table(entry: Entry) -> Table | None:
     per_op = entry.document.get("per_op")
     if not per_op:
         return None
-    rows = [(cell(r["op"]), cell(r["count"]), cell(r["ms"], ".3f"), cell(r["share"], ".1%")) for r in per_op]
-    note = "Mean over the traced runs, the time of nested bodies counted once; tracing itself slows the run."
-    names = ("op", "nodes (n)", "time (ms)", "share")
+    rows = [
+        (
+            *(cell(r["op"]), cell(r["count"]), cell(r["ms"], ".3f")),
+            span(*(r.get("interval") or (None, None))),
+            *(cell(r.get("n")), cell(r["share"], ".1%")),
+        )
+        for r in per_op
+    ]
+    note = (
+        "Mean of n traced runs and two standard errors; bodies inside an op counted once; tracing itself slows the run."
+    )
+    names = ("op", "nodes (n)", "time (ms)", "interval (ms)", "n (runs)", "share")
     return Table(title=f"Per op: {entry.label}", note=note, columns=names, rows=rows)
 
 

@@ -17,8 +17,10 @@ def sensor_table(entries: Sequence[Entry]) -> Table | None:
     if not rows:
         return None
     names = ("measurement", "time (s)", "readings (n)", "hottest sensor (°C)", "clocks (MHz)", "power (W)")
-    note = "Lowest to highest between the first run and the last. Power: mean of each rail. — : no sensor."
-    return Table(title="During the runs", note=note, columns=(*names, "held back by", "no energy because"), rows=rows)
+    note = "Lowest to highest between the first run and the last. Power: mean of each rail. — : no sensor. Other programs: of "
+    note += "all processors' time; other guests: of the time that the processors wanted to work."
+    more = ("other programs had", "other guests had", "held back by", "no energy because")
+    return Table(title="During the runs", note=note, columns=(*names, *more), rows=rows)
 
 
 def _row(label: str, sensors: Mapping[str, Any]) -> Sequence[Cell]:
@@ -31,6 +33,8 @@ def _row(label: str, sensors: Mapping[str, Any]) -> Sequence[Cell]:
         cell(f"{hottest[0]} {hottest[1][0]:.1f} to {hottest[1][1]:.1f}" if hottest else None),
         cell(_listed(f"{name} {low:.0f} to {high:.0f}" for name, (low, high) in (clocks or {}).items())),
         cell(_listed(f"{rail} {told['mean'] / 1000:.2f} (n = {told['n']})" for rail, told in (power or {}).items())),
+        cell(sensors.get("others"), ".1%"),
+        cell(sensors.get("stolen"), ".1%"),
         cell(_listed(sensors["throttled"])),
         cell(sensors["why_no_energy"]),
     )

@@ -1,12 +1,12 @@
 """Where two computations part: the first module or tensor at which a graph leaves its reference.
 
-Called only when a proof has failed, to put a name into the error.
+The search is made when a proof has failed, to put a name into the error.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from edgevision.stages.samples import Array, run_graph
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["first_diverging_module", "first_diverging_tensor"]
+__all__ = ["first_diverging_module", "first_diverging_tensor", "module_outputs", "scopes_of"]
 
 
 def first_diverging_module(
@@ -26,7 +26,7 @@ def first_diverging_module(
 ) -> str | None:
     """Name of the first submodule (in execution order) whose output in the graph differs from PyTorch's."""
     values = _last_value_of_modules(model)
-    expected = _module_outputs(module, feed, set(values))
+    expected = module_outputs(module, list(feed.values()), set(values))
     names = [n for n in expected if n in values]
     got = _run_with_outputs(model, [values[n] for n in names], feed, folder)
     for name, result in zip(names, got, strict=True):
@@ -60,15 +60,19 @@ def _last_value_of_modules(model: ir.Model) -> dict[str, ir.Value]:
     """For each module scope recorded at capture, the last tensor computed inside it."""
     last: dict[str, ir.Value] = {}
     for node in model.graph:
-        scopes = node.metadata_props.get("edgevision.module")
-        if scopes and node.outputs[0].name:
-            for scope in ast.literal_eval(scopes)[:-1]:
-                last[scope] = node.outputs[0]
+        if node.outputs[0].name:
+            last |= dict.fromkeys(scopes_of(node), node.outputs[0])
     return last
 
 
-def _module_outputs(module: nn.Module, feed: Mapping[str, Array], wanted: set[str]) -> dict[str, Array]:
-    """Outputs of the wanted submodules, in the order in which they finish."""
+def scopes_of(node: ir.Node) -> list[str]:
+    """Names of the PyTorch modules that `node` was captured in, outermost ('', the whole) first; none where it says none."""
+    scopes = node.metadata_props.get("edgevision.module")
+    return [str(scope) for scope in ast.literal_eval(scopes)[:-1]] if scopes else []
+
+
+def module_outputs(module: nn.Module, inputs: Sequence[Array], wanted: set[str]) -> dict[str, Array]:
+    """Outputs of the wanted submodules at their first call, in the order in which they finish."""
     import torch
 
     found: dict[str, Array] = {}
@@ -83,7 +87,7 @@ def _module_outputs(module: nn.Module, feed: Mapping[str, Array], wanted: set[st
     handles = [m.register_forward_hook(keep(n)) for n, m in module.named_modules() if n in wanted]
     try:
         with torch.no_grad():
-            module(*(torch.from_numpy(v) for v in feed.values()))
+            module(*(torch.from_numpy(v) for v in inputs))
     finally:
         for handle in handles:
             handle.remove()

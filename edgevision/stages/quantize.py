@@ -46,6 +46,7 @@ class QuantizeOptions:
         calibrator: how ranges are taken; None tries several on the calibration set.
         images: how many images are used at most.
         exclude: names or kinds of operators that stay float.
+        per_tensor: one scale a weight, where the scheme has one a channel.
         recovery: techniques that win back accuracy.
         max_drop: search for the fastest form that loses no more than this: points of top-1, dB of PSNR for images.
         explain: search, to say for every operator what it costs and gains.
@@ -56,6 +57,7 @@ class QuantizeOptions:
     calibrator: Method | None = None
     images: int = 200
     exclude: tuple[str, ...] = ()
+    per_tensor: bool = False
     recovery: Recovery = field(default_factory=Recovery)
     max_drop: float | None = None
     explain: bool = False
@@ -106,6 +108,7 @@ def quantize_graph(
     from edgevision.quantize.scheme import find_scheme
 
     scheme = find_scheme(options.scheme or default_scheme(target), target)
+    scheme = scheme.per_tensor() if options.per_tensor else scheme
     admit(model)
     watch = Stopwatch("quantize")
     source = open_data(options.data, image_shape(model), preprocess)
@@ -147,6 +150,7 @@ def _wanted(
     model: ir.Model, source: Source, preprocess: Mapping[str, Any] | None, options: QuantizeOptions
 ) -> Wanted | None:
     """The search that the options ask for: by labels or float's answers, or, for networks that enlarge, by PSNR."""
+    from edgevision.calibration.kept import Kept
     from edgevision.quantize.exam import ClassExam, PictureExam
     from edgevision.quantize.observe import batch_of
     from edgevision.quantize.quantize import Wanted
@@ -159,7 +163,7 @@ def _wanted(
     limit, batch = options.images, batch_of(model)
     scale = scale_between((1, channels, height, width), answer)
     if scale is not None:
-        truth = large_pictures(options.data, (channels, height, width), scale, preprocess)
+        truth = Kept(large_pictures(options.data, (channels, height, width), scale, preprocess), limit)
         factor = scale
         return Wanted(
             budget=options.max_drop,
@@ -170,8 +174,9 @@ def _wanted(
         )
     if len(answer) != 2:
         raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
+    images = Kept(source, limit)
     return Wanted(
-        budget=options.max_drop, exam=lambda reference: ClassExam(reference, source, batch, limit), name=source.name
+        budget=options.max_drop, exam=lambda reference: ClassExam(reference, images, batch, limit), name=source.name
     )
 
 
@@ -227,6 +232,7 @@ def _search_facts(searched: Searched) -> dict[str, Any]:
         "max_drop": searched.budget,
         "unit": searched.unit,
         "images": searched.images,
+        "seconds": round(searched.seconds, 1),
         "taken": _point(taken),
         "front": [_point(point) for point in found.front],
         "operators": [

@@ -6,15 +6,17 @@ A target is a frozen dataclass whose fields are its options. It is typed structu
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from typing import Self  # newer than the Python 3.10 of JetPack 6, where `devices.python_engine` runs this
+
     import numpy as np
     import onnx_ir as ir
     from numpy.typing import NDArray
@@ -35,6 +37,7 @@ __all__ = [
     "Target",
     "TargetEntry",
     "TensorInfo",
+    "Tracing",
     "WhyNot",
     "targets",
 ]
@@ -146,6 +149,19 @@ class Emulating(Protocol):
 
     def emulate(self, path: Path) -> Runner:
         """The saved artifact at `path`, its own bytes, behind the interface of the runtime."""
+        ...
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """A runner that shows what it computes on the way, by the names of the graph's nodes."""
+
+    def traced(self, nodes: Collection[str]) -> Mapping[str, tuple[int | None, ...]]:
+        """Those of `nodes` of which a result is seen, with its dims."""
+        ...
+
+    def trace(self, feeds: Array | Mapping[str, Array], nodes: Collection[str]) -> Mapping[str, Array]:
+        """Run once: what each of `nodes` gave. Nothing else is kept."""
         ...
 
 

@@ -4,7 +4,8 @@
 //   {"event":"warm","ns":N}                                              a run before the trace had settled
 //   {"event":"run","ns":N}                                               a timed run
 //   {"event":"copy","bytes":N,"ns":N}                                    a copy in memory, when asked for
-//   {"event":"end","warm":bool,"peak_kb":N,"migrations":N,"preempted":N,"profile":"PATH"}
+//   {"event":"end","warm":bool,"peak_kb":N,"migrations":N,"preempted":N,"cpu_ns":N,"wall_ns":N,"profile":"PATH"}
+// (processor time of all its threads and time passed, from the first timed run to the last)
 // Exit codes: 64 usage, 65 model, 66 feeds, 69 runtime, 71 pinning, 74 outputs.
 #include <sched.h>
 #include <sys/resource.h>
@@ -83,6 +84,12 @@ class Clock {
   long long told_;
 };
 
+// Processor time of all threads so far.
+long long Worked(const rusage& usage) {
+  const auto nanoseconds = [](const timeval& time) { return time.tv_sec * kSecond + time.tv_usec * 1000LL; };
+  return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+}
+
 bool WarmUp(Clock& clock) {
   std::vector<long long> runs;
   for (const long long end = Now() + kLongestWarmUp; Now() < end && !Settled(runs);) runs.push_back(clock.Run("warm"));
@@ -107,7 +114,7 @@ int main(int count, char** words) {
   rusage before, after;
   getrusage(RUSAGE_SELF, &before);
   int migrations = 0, core = sched_getcpu();
-  const long long end = Now() + static_cast<long long>(options.seconds * kSecond);
+  const long long begun = Now(), end = begun + static_cast<long long>(options.seconds * kSecond);
   for (int run = 0; run < options.runs || Now() < end; ++run) {
     clock.Run("run");
     const int now = sched_getcpu();
@@ -115,12 +122,15 @@ int main(int count, char** words) {
     core = now;
   }
   getrusage(RUSAGE_SELF, &after);
+  const long long passed = Now() - begun;
   clock.Tell();
   if (options.copy > 0) edgevision::MeasureCopy(options.copy, options.threads);
   edgevision::WriteTensors(options.outputs, session.Outputs());
   const std::string trace = options.profile.empty() ? "" : session.EndProfiling();
-  std::printf("{\"event\":\"end\",\"warm\":%s,\"peak_kb\":%ld,\"migrations\":%d,\"preempted\":%ld,\"profile\":\"%s\"}\n",
-              warm ? "true" : "false", after.ru_maxrss, migrations, after.ru_nivcsw - before.ru_nivcsw, trace.c_str());
+  std::printf("{\"event\":\"end\",\"warm\":%s,\"peak_kb\":%ld,\"migrations\":%d,\"preempted\":%ld,"
+              "\"cpu_ns\":%lld,\"wall_ns\":%lld,\"profile\":\"%s\"}\n",
+              warm ? "true" : "false", after.ru_maxrss, migrations, after.ru_nivcsw - before.ru_nivcsw,
+              Worked(after) - Worked(before), passed, trace.c_str());
   std::fflush(stdout);
   // The runtime's own tear-down is not measured and has crashed in some builds; the system frees all there is.
   std::quick_exit(0);

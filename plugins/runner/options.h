@@ -11,7 +11,7 @@ struct Options {
   std::string feeds;     // tensors to run on (see tensors.h)
   std::string outputs;   // where the last run's outputs go
   std::string kernels;   // our kernel library, empty for none
-  std::string provider;  // execution provider by ONNX Runtime's name, empty for the CPU
+  std::string provider;  // execution provider, NAME or NAME:KEY=VALUE,KEY=VALUE as ONNX Runtime calls them; empty for the CPU
   std::string profile;   // prefix of ONNX Runtime's own trace, empty for none
   int threads = 1;       // intra-op; 0 leaves it to ONNX Runtime
   int cpu = -1;          // first core to pin to, -1 for none; as many cores follow as there are threads

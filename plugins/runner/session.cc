@@ -2,13 +2,16 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
+#include <utility>
 
 namespace edgevision {
 
 namespace {
 
-constexpr int kBadModel = 65, kNoRuntime = 69;
+constexpr int kUsage = 64, kBadModel = 65, kNoRuntime = 69;
 
 }  // namespace
 
@@ -19,10 +22,10 @@ Session::Session(const Options& options, std::vector<Tensor>& feeds) {
 }
 
 void Session::OpenRuntime(const std::string& library) {
-  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr) Fail(kNoRuntime, dlerror());
+  library_ = dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (library_ == nullptr) Fail(kNoRuntime, dlerror());
   using GetBase = const OrtApiBase* (*)();
-  const auto base = reinterpret_cast<GetBase>(dlsym(handle, "OrtGetApiBase"));
+  const auto base = reinterpret_cast<GetBase>(dlsym(library_, "OrtGetApiBase"));
   if (base == nullptr) Fail(kNoRuntime, library + " is no ONNX Runtime");
   version_ = base()->GetVersionString();
   api_ = base()->GetApi(ORT_API_VERSION);
@@ -44,11 +47,43 @@ void Session::OpenModel(const Options& options) {
   if (!options.kernels.empty()) {
     Check(api_->RegisterCustomOpsLibrary_V2(settings, options.kernels.c_str()), kNoRuntime);
   }
-  if (!options.provider.empty()) {
-    Check(api_->SessionOptionsAppendExecutionProvider(settings, options.provider.c_str(), nullptr, nullptr, 0), kNoRuntime);
-  }
+  if (!options.provider.empty()) AppendProvider(settings, options.provider);
   Check(api_->CreateSession(environment, options.model.c_str(), settings, &session_), kBadModel);
   Check(api_->GetAllocatorWithDefaultOptions(&allocator_), kNoRuntime);
+}
+
+// CUDA and NNAPI have calls of their own; NNAPI's is no part of the API's table, only builds for Android have it.
+void Session::AppendProvider(OrtSessionOptions* settings, const std::string& provider) {
+  const size_t colon = provider.find(':');
+  const std::string name = provider.substr(0, colon);
+  std::vector<std::pair<std::string, std::string>> pairs;
+  std::stringstream told(colon == std::string::npos ? "" : provider.substr(colon + 1));
+  for (std::string pair; std::getline(told, pair, ',');) {
+    const size_t sign = pair.find('=');
+    if (sign == std::string::npos) Fail(kUsage, "--provider takes NAME or NAME:KEY=VALUE,KEY=VALUE: " + provider);
+    pairs.emplace_back(pair.substr(0, sign), pair.substr(sign + 1));
+  }
+  std::vector<const char*> keys, values;
+  for (const auto& [key, value] : pairs) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  if (name == "CUDA") {
+    OrtCUDAProviderOptionsV2* cuda = nullptr;
+    Check(api_->CreateCUDAProviderOptions(&cuda), kNoRuntime);
+    if (!keys.empty()) Check(api_->UpdateCUDAProviderOptions(cuda, keys.data(), values.data(), keys.size()), kNoRuntime);
+    Check(api_->SessionOptionsAppendExecutionProvider_CUDA_V2(settings, cuda), kNoRuntime);
+    api_->ReleaseCUDAProviderOptions(cuda);
+  } else if (name == "NNAPI") {
+    using Append = OrtStatus* (*)(OrtSessionOptions*, uint32_t);
+    const auto append = reinterpret_cast<Append>(dlsym(library_, "OrtSessionOptionsAppendExecutionProvider_Nnapi"));
+    if (append == nullptr) Fail(kNoRuntime, "this build of ONNX Runtime " + version_ + " has no NNAPI");
+    const bool flagged = pairs.size() == 1 && pairs[0].first == "flags";
+    Check(append(settings, flagged ? static_cast<uint32_t>(std::strtoul(values[0], nullptr, 0)) : 0), kNoRuntime);
+  } else {
+    Check(api_->SessionOptionsAppendExecutionProvider(settings, name.c_str(), keys.data(), values.data(), keys.size()),
+          kNoRuntime);
+  }
 }
 
 void Session::Bind(std::vector<Tensor>& feeds) {

@@ -30,9 +30,11 @@ class Session {
  private:
   void OpenRuntime(const std::string& library);
   void OpenModel(const Options& options);
+  void AppendProvider(OrtSessionOptions* settings, const std::string& provider);
   void Bind(std::vector<Tensor>& feeds);
   void Check(OrtStatus* status, int code) const;
 
+  void* library_ = nullptr;
   const OrtApi* api_ = nullptr;
   OrtSession* session_ = nullptr;
   OrtAllocator* allocator_ = nullptr;

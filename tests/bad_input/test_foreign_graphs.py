@@ -102,6 +102,7 @@ def test_unknown_domains_cannot_be_exported(edgevision: Command, tmp_path: Path)
         (f"{CONV} {NORM}", norm(variance=[1, -1, 1, 1]), 3, "it computes NaN or Inf"),
         (f"{CONV} {NORM.replace('y =', 'y, m, v =').replace(' (', ' <training_mode=1> (')}", norm(), 4, "training mode"),
         (f"{CONV} y = Dropout (c, ratio, on)", {"ratio": np.asarray(0.5, np.float32), "on": np.asarray(True)}, 4, "training mode"),
+        (f"{CONV} n = RandomNormalLike (c) y = Add (c, n)", {}, 4, "it draws new random numbers in every run"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["reparam", "export"])
@@ -115,6 +116,18 @@ def test_graphs_that_compute_nothing_that_can_be_proven(
     assert said in f"{ended.error['thing']} {ended.error['reason']}"
     assert ended.error["mend"]
     assert leftovers(tmp_path) == ["given.onnx"]
+
+
+def test_weights_in_a_file_beside(edgevision: Command) -> None:
+    """What torch's exporter writes by default; the result is one file."""
+    path = write(f"{CONV} {NORM}", norm() | kernel())
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="given.data", size_threshold=0)
+    assert Path("given.data").stat().st_size > 0
+    ended = edgevision("reparam", path, "--out", "out.onnx", "--json")
+    assert ended.code == 0, ended.err
+    Path("given.data").unlink()
+    assert kinds("out.onnx") == ["Conv"]
+    onnx.checker.check_model("out.onnx", full_check=True)
 
 
 def test_a_dead_channel_is_merged_and_noted(edgevision: Command) -> None:

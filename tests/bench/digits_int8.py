@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from edgevision.cache import default_cache
 from edgevision.calibration.digits import Digits
 from edgevision.calibration.examine import examine
+from edgevision.calibration.source import Source
 from edgevision.quantize.builder import calibrated_builder
 from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.choose import default_scheme
@@ -54,7 +55,6 @@ TECHNIQUES = {
     "all": Recovery(**dict.fromkeys((f.name for f in dataclasses.fields(Recovery)), True)),
 }
 CALIBRATED, BUDGET = 200, 0.5
-#: The evaluator of Core ML programs takes long per run, whatever the batch.
 BATCH = 50
 
 
@@ -127,28 +127,35 @@ def fold_graph(variant: Variant, folder: Path, fold: int) -> ir.Model:
 
 def int8_answers(model: ir.Model, variant: Variant, fold: Fold, target: str, how: Recovery, images: Array) -> Array:
     """Logits of the INT8 form for `target`, calibrated on pictures of the fold's training half."""
-    scheme = find_scheme(default_scheme(target), target)
     source = Digits(variant.input_size, variant.preprocess, indices=fold.train[:: len(fold.train) // CALIBRATED])
-    data = CalibrationSet(source=source, examined=examine(source, variant.preprocess), method="percentile", limit=None)
+    form = quantized(model, target, source, variant.preprocess, how)
+    return evaluated(form, images) if target == "coreml" else answers(form, images)
+
+
+def quantized(
+    model: ir.Model, target: str, source: Source, preprocess: Mapping[str, Any] | None, how: Recovery
+) -> ir.Model:
+    """`model` in INT8, all of it that the target's scheme takes."""
+    data = CalibrationSet(source=source, examined=examine(source, preprocess), method="percentile", limit=None)
     builder = calibrated_builder(
         target_form(model, target, plugins=True),
-        scheme,
+        find_scheme(default_scheme(target), target),
         data,
         exclude=(),
         recovery=how,
         cache=default_cache(),
         report=unreported,
     )
-    quantized = builder.build(()).model
-    return evaluated(quantized, images) if target == "coreml" else answers(quantized, images)
+    return builder.build(()).model
 
 
-def answers(model: ir.Model, images: Array) -> Array:
+def answers(model: ir.Model, images: Array, batch: int = BATCH) -> Array:
+    """The first output for all `images`, as many at a time as the graph takes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         ir.save(model, path)
         with OnnxRuntime(threads=1).load(path) as runner:
-            return joined([runner(part)[0] for part in parts(images)], len(images))
+            return joined([runner(part)[0] for part in parts(images, batch)], len(images))
 
 
 def evaluated(model: ir.Model, images: Array) -> Array:
@@ -161,11 +168,11 @@ def evaluated(model: ir.Model, images: Array) -> Array:
         return joined([next(iter(evaluator({name: part}).values())) for part in parts(images)], len(images))
 
 
-def parts(images: Array) -> Iterator[Array]:
+def parts(images: Array, batch: int = BATCH) -> Iterator[Array]:
     """Whole batches; the last one is filled up with repetitions of the first image."""
-    for start in range(0, len(images), BATCH):
-        part = images[start : start + BATCH]
-        yield np.concatenate([part, images[:1].repeat(BATCH - len(part), axis=0)])
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        yield np.concatenate([part, images[:1].repeat(batch - len(part), axis=0)])
 
 
 def joined(answers: list[Array], count: int) -> Array:

@@ -39,6 +39,11 @@ class Adbd:
         """Where work folders go: there is no /data/local/tmp here."""
         return str(self.folder / "tmp")
 
+    @property
+    def tools(self) -> Path:
+        """First in the PATH of what runs there."""
+        return self.folder / "tools"
+
     def adb(self, *words: str) -> str:
         environment = {**os.environ, **self.environment}
         done = subprocess.run(["adb", *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -63,7 +68,8 @@ def running_adbd(folder: Path) -> Iterator[Adbd]:
     for program in ("adb", "cc"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    (folder / "tmp").mkdir()
+    for name in ("tmp", "tools"):
+        (folder / name).mkdir()
     shim = ["cc", "-O1", "-shared", "-fPIC", "-o", str(folder / "loopback.so")]
     subprocess.run([*shim, str(Path(__file__).with_name("loopback.c")), "-ldl"], check=True, timeout=60)
     port = free_port()
@@ -85,7 +91,7 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     command = [str(libraries / "ld-linux-x86-64.so.2"), "--preload", str(folder / "loopback.so")]
     command += ["--library-path", f"{libraries / 'android'}:{libraries}"]
     command += [str(root / "usr/lib/android-sdk/platform-tools/adbd")]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "ADBD_PORT": str(port)}
+    environment = {"PATH": f"{folder / 'tools'}:/usr/bin:/bin", "HOME": str(folder), "ADBD_PORT": str(port)}
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

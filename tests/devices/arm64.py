@@ -37,6 +37,17 @@ exec unshare -U --map-user=1000 --map-group=1000 --root="$root" "$@"
 """
 
 
+def stale(kernels: Path, runner: Path) -> str:
+    """A source that changed after `make runner` built what is made of it; empty when none did."""
+    plugins = Path(__file__).resolve().parents[2] / "plugins"
+    for made, folder in ((kernels, plugins / "ort"), (runner, plugins / "runner")):
+        sources = (s for s in folder.rglob("*") if s.suffix in {".cc", ".h"})
+        newer = next((s for s in sources if s.stat().st_mtime > made.stat().st_mtime), None)
+        if newer is not None:
+            return str(newer.relative_to(plugins.parent))
+    return ""
+
+
 @contextlib.contextmanager
 def running_arm64(folder: Path) -> Iterator[Sshd]:
     """Start it, wait until it answers, stop it with all that runs in it."""

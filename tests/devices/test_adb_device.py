@@ -12,6 +12,7 @@ import pytest
 from adbd import Adbd, running_adbd
 from small_bundle import small_bundle
 
+from edgevision.devices import sampling as sampling_module
 from edgevision.devices.adb import AdbTransport
 from edgevision.devices.device import DeviceLostError
 from edgevision.devices.local import ProfileOptions
@@ -82,6 +83,40 @@ def test_profile(transport: AdbTransport, tmp_path: Path) -> None:
     document = profile_device(small_bundle(tmp_path / "small"), named, ProfileOptions(runs=12))
     assert document["runs"] == 12
     assert document["parity"]["max_abs_over_std"] < 1e-5
+    assert left_behind(transport) == []
+
+
+THERMAL = "IsStatusOverride: false\\nThermal Status: %s\\nHAL Ready: true\\nCurrent temperatures from HAL:\\n"
+BATTERY = "Current Battery Service state:\\n  level: 85\\n  scale: 100\\n  temperature: 289\\n"
+
+
+@pytest.mark.skipif(runner_path() is None, reason="the runner is not built (make plugins)")
+@pytest.mark.skipif(runtime_library() is None, reason="this onnxruntime has no shared library")
+def test_a_phone_that_gets_hot_only_during_the_runs(
+    transport: AdbTransport, adbd: Adbd | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for Android's `dumpsys`: the first status asked for is the probe's, and so is the last."""
+    if adbd is None:
+        pytest.skip("a phone has a dumpsys of its own")
+    monkeypatch.setattr(sampling_module, "INTERVAL", 0.05)  # more readings in less time
+    dumpsys = adbd.tools / "dumpsys"
+    count = f'n=$(cat "{adbd.base}/n" 2>/dev/null || echo 0); n=$((n + 1)); echo $n >"{adbd.base}/n"'
+    status = f'[ $((n % 2)) = 0 ] && printf "{THERMAL}" 2 || printf "{THERMAL}" 0'
+    dumpsys.write_text(f'#!/bin/sh\ncase $1 in battery) printf "{BATTERY}" ;; *) {count}; {status} ;; esac\n')
+    dumpsys.chmod(0o755)
+    named = NamedDevice(
+        name="adb", address=f"adb://{transport.serial}", folder=transport.base, onnxruntime=str(runtime_library())
+    )
+    try:
+        document = profile_device(small_bundle(tmp_path / "small"), named, ProfileOptions(runs=25, seconds=1.5))
+    finally:
+        dumpsys.unlink()
+        Path(adbd.base, "n").unlink()
+    assert document["sensors"]["throttled"] == ["Android's thermal status moderate"]
+    assert document["sensors"]["readings"] > 5
+    assert document["verdict"] == "unstable"
+    assert "held back during the runs: Android's thermal status moderate" in document["reasons"]
+    assert "temperature: 289" in document["environment"]["before"]["probe"]["battery"]
     assert left_behind(transport) == []
 
 

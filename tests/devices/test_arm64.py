@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from arm64 import LIBRARY, running_arm64
+from arm64 import LIBRARY, running_arm64, stale
 from onnx import helper
 from small_bundle import small_bundle
 from sshd import Sshd
@@ -34,6 +34,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def arm64(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    changed = stale(KERNELS, RUNNER) if KERNELS and RUNNER else ""
+    if changed:
+        pytest.skip(f"{changed} is newer than what `make runner` built")
     with running_arm64(tmp_path_factory.mktemp("arm64")) as running:
         yield running
 

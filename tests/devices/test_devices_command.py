@@ -42,6 +42,16 @@ def test_list_check_probe(listed: str, server: Sshd) -> None:
     assert probe["arch"] == checked["arch"]
 
 
+def test_this_machine_is_a_device_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "none.toml"))
+    assert asked("check", "local")["arch"] == os.uname().machine
+    probe = asked("probe", "local")["probe"]
+    assert isinstance(probe, dict)
+    assert probe["kernel"].startswith(os.uname().sysname)
+    assert not list(tmp_path.glob("edgevision*"))
+
+
 def test_unknown_name_lists_the_known(listed: str) -> None:
     done = CliRunner().invoke(app, ["devices", "check", "nobody"])
     assert isinstance(done.exception, UsageError)

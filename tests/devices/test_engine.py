@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgevision.cli.main import app
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import VARIABLE, NamedDevice
 from edgevision.devices.remote_profile import profile_device
-from edgevision.devices.trtexec import build_command, version_in
+from edgevision.devices.trtexec import build_command, read_layers, version_in
 from edgevision.errors import DataError, DeviceError, TargetError, UsageError
 
 STAND_IN = """#!{python}
@@ -50,6 +51,11 @@ if "loadEngine" in given:
     json.dump(rows, open(given["exportOutput"], "w"))
     times = [{{"computeMs": 2 + i % 5 / 100, "latencyMs": 2.5 + i % 5 / 100}} for i in range(int(given["iterations"]))]
     json.dump(times, open(given["exportTimes"], "w"))
+    if "exportProfile" in given:
+        assert "separateProfileRun" in given
+        layers = [("Conv_0", 0.3), ("Relu_1", 0.1)]
+        rows = [{{"name": n, "timeMs": 50 * ms, "averageMs": ms, "medianMs": ms, "percentage": 250 * ms}} for n, ms in layers]
+        json.dump([{{"count": 50}}, *rows], open(given["exportProfile"], "w"))
 """
 
 
@@ -103,7 +109,7 @@ def test_built_there_timed_there_fetched_back_and_used_again(
     # A second profile loads what was fetched: this trtexec could not build.
     again = orin(server, stand_in(tmp_path / "trtexec", fail="it must not build"))
     assert profile_device(built, again, OPTIONS)["parity"]["max_abs_over_std"] < 1e-5
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 def test_an_engine_of_another_tensorrt_is_refused_before_it_is_sent(server: Sshd, built: Path, tmp_path: Path) -> None:
@@ -139,8 +145,19 @@ def test_failures_there_keep_nothing(server: Sshd, built: Path, tmp_path: Path) 
     with pytest.raises(TargetError, match="differs from the bundle's sample"):
         profile_device(built, orin(server, stand_in(tmp_path / "trtexec", wrong=0.1)), OPTIONS)
     with pytest.raises(UsageError, match="per-op"):
-        profile_device(bundle, failing, ProfileOptions(per_op=True))
-    assert list(server.tmp.iterdir()) == []
+        profile_device(bundle, replace(failing, python="python3"), ProfileOptions(per_op=True))
+    assert server.left() == []
+
+
+def test_times_of_layers(server: Sshd, built: Path, tmp_path: Path) -> None:
+    device = orin(server, stand_in(tmp_path / "trtexec"))
+    document = profile_device(built, device, ProfileOptions(runs=20, per_op=True))
+    first, second = document["per_op"]
+    assert (first["op"], first["ms"], first["n"], first["share"]) == ("Conv_0", 0.3, 50, 0.75)
+    assert second["op"] == "Relu_1"
+    (tmp_path / "layers.json").write_text('[{"count": 50}, {"name": "Conv_0"}]')
+    with pytest.raises(DeviceError, match="another form"):
+        read_layers(tmp_path / "layers.json", "orin")
 
 
 def test_command_line_shows_it(server: Sshd, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

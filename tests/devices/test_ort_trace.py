@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgevision.devices.ort_trace import trace
+from edgevision.devices.ort_trace import read_trace, trace
 
 
 def event(name: str, op: str, start: int, duration: int) -> dict[str, Any]:
@@ -61,5 +61,17 @@ def test_times_are_each_ops_own_and_the_first_run_does_not_count(tmp_path: Path)
     assert [row["op"] for row in result.per_op] == ["Scan", "Relu", "Add"]
     assert (rows["Scan"]["ms"], rows["Relu"]["ms"], rows["Add"]["ms"]) == pytest.approx((0.24, 0.1, 0.06))
     assert {op: row["count"] for op, row in rows.items()} == {"Scan": 1, "Relu": 1, "Add": 2}
+    assert all(row["n"] == 2 and row["interval"] == pytest.approx([row["ms"]] * 2) for row in rows.values())
     assert sum(row["share"] for row in rows.values()) == pytest.approx(1.0)
     assert result.placement == {"CPUExecutionProvider": 3}, "nodes, not how often each ran"
+
+
+def test_interval_of_an_ops_time_is_of_its_runs(tmp_path: Path) -> None:
+    """Three runs of 0.1, 0.2 and 0.3 ms: the mean, and two standard errors of 0.1 / sqrt 3."""
+    file = tmp_path / "trace.json"
+    file.write_text(json.dumps([event("relu", "Relu", 1000 * i, 100 * max(i, 1)) for i in range(4)]))
+    (row,) = read_trace(file, 3).per_op
+    assert (row["ms"], row["n"]) == (0.2, 3)
+    assert row["interval"] == pytest.approx([0.2 - 0.11547, 0.2 + 0.11547], abs=1e-4)
+    (single,) = read_trace(file, 1).per_op
+    assert single["interval"] is None

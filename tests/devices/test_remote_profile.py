@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import get_available_providers as available_providers
 from small_bundle import small_bundle
 from sshd import Sshd
 from typer.testing import CliRunner
 
 from edgevision.cli.main import app
+from edgevision.devices import remote_profile as remote_profile_module
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import VARIABLE, NamedDevice
 from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
@@ -54,7 +57,17 @@ def test_profile_of_a_device(server: Sshd, bundle: Path) -> None:
     assert document["cold_start_ms"] > 0
     assert document["peak_memory_mib"] > 1
     assert document["environment"]["after"]["load_1min"] is not None
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
+
+
+@needs_runner
+@needs_runtime
+def test_profile_of_this_machine_by_the_runner(bundle: Path, tmp_path: Path) -> None:
+    device = NamedDevice(name="here", address="local", folder=str(tmp_path), onnxruntime=str(runtime_library()))
+    document = profile_device(bundle, device, OPTIONS)
+    assert (document["device"]["kind"], document["runtime"]["runner"]) == ("local", "edgevision_runner")
+    assert document["parity"]["max_abs_over_std"] < 1e-5
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_runner
@@ -79,6 +92,35 @@ def test_a_wrong_answer_is_an_error(server: Sshd, bundle: Path, tmp_path: Path) 
 
 
 @needs_runner
+@needs_runtime
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("CUDA", "CUDA execution provider is not enabled in this build"),
+        ("CUDA:device_id=0", "CUDA execution provider is not enabled in this build"),
+        ("NNAPI", "has no NNAPI"),
+        ("XNNPACK", "XNNPACK execution provider is not supported in this build"),
+        ("QNN:backend_path", "takes NAME or NAME:KEY=VALUE"),
+        ("Nonsense", "Unknown provider name"),
+    ],
+)
+def test_a_provider_that_the_runtime_there_lacks(server: Sshd, bundle: Path, provider: str, said: str) -> None:
+    if provider.split(":")[0] in {p.removesuffix("ExecutionProvider") for p in available_providers()}:
+        pytest.skip(f"this ONNX Runtime has {provider}")
+    with pytest.raises(DeviceError, match=re.escape(said)):
+        profile_device(bundle, named(server, onnxruntime=str(runtime_library()), provider=provider), OPTIONS)
+
+
+@needs_runner
+@needs_runtime
+@pytest.mark.skipif("AzureExecutionProvider" not in available_providers(), reason="no other provider to take")
+def test_a_provider_is_taken_and_the_placement_told(server: Sshd, bundle: Path) -> None:
+    """PyPI's ONNX Runtime has one provider beside the CPU's; it takes no node of this model, and the placement says so."""
+    device = named(server, onnxruntime=str(runtime_library()), provider="AZURE")
+    assert profile_device(bundle, device, OPTIONS)["placement"].keys() == {"CPUExecutionProvider"}
+
+
+@needs_runner
 def test_no_runtime_there_is_told(server: Sshd, bundle: Path) -> None:
     with pytest.raises(DeviceError, match="exit code 69") as caught:
         profile_device(bundle, named(server, onnxruntime="/absent/libonnxruntime.so"), OPTIONS)
@@ -89,6 +131,7 @@ def test_a_runner_that_crashes(server: Sshd, bundle: Path, tmp_path: Path) -> No
     runner = script(tmp_path / "runner", "kill -SEGV $$")
     with pytest.raises(DeviceError, match="signal 11 after 0 runs"):
         profile_device(bundle, named(server, runner=runner, onnxruntime="x"), OPTIONS)
+    assert server.left() == []
 
 
 def test_a_runner_for_another_processor(server: Sshd, bundle: Path, tmp_path: Path) -> None:
@@ -125,10 +168,27 @@ def test_what_a_lost_device_had_measured_is_kept(
     threading.Thread(target=cut_when_measured, daemon=True).start()
     done = CliRunner().invoke(app, ["profile", str(bundle), "--device", "loopback", "--out", str(out)])
     assert isinstance(done.exception, HalfMeasuredError)
+    assert done.exception.lost
     document = json.loads(out.read_text())
     assert document["latency_ms"]["samples"] == [4.0]
     assert document["verdict"] == "unstable"
     assert "lost after 1 of 100 runs" in document["reasons"][0]
+    assert server.left() == []
+
+
+def test_a_runner_that_hangs_after_some_runs(
+    server: Sshd, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ended on the device, nothing of it stays there, and what it had told is kept."""
+    monkeypatch.setattr(remote_profile_module, "LONGEST", 1.0)
+    lines = ["echo $$ >{0}/pid", """echo '{{"event":"run","ns":4000000}}'""", "exec sleep 600"]
+    runner = script(tmp_path / "runner", *(line.format(tmp_path) for line in lines))
+    with pytest.raises(HalfMeasuredError, match="longer than 1 s there") as caught:
+        profile_device(bundle, named(server, runner=runner, onnxruntime="x"), OPTIONS)
+    assert caught.value.document["latency_ms"]["samples"] == [4.0]
+    assert not caught.value.lost
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    assert server.left() == []
 
 
 def test_bundle_of_another_target_is_refused(bundle: Path, tmp_path: Path) -> None:
@@ -179,10 +239,14 @@ def test_the_runner_killed_mid_run(server: Sshd, bundle: Path, tmp_path: Path) -
     """The real runner, ended by the kernel's out-of-memory killer or a person: told from a lost device."""
     kill = f'"{runner_path()}" "$@" & own=$!; (sleep 3; kill -9 $own) & wait $own; exit $?'
     device = named(server, runner=script(tmp_path / "runner", kill), onnxruntime=str(runtime_library()))
-    with pytest.raises(DeviceError, match=r"signal 9 after [1-9]\d* runs") as caught:
+    with pytest.raises(HalfMeasuredError, match=r"signal 9 after [1-9]\d* runs") as caught:
         profile_device(bundle, device, ProfileOptions(runs=10, seconds=60))
-    assert not isinstance(caught.value, HalfMeasuredError)
-    assert list(server.tmp.iterdir()) == []
+    document = caught.value.document
+    assert not caught.value.lost
+    assert len(document["latency_ms"]["samples"]) == document["runs"] > 0
+    assert document["verdict"] == "unstable"
+    assert re.match(r"it ended after \d+ of 10 runs \(the runner ended with signal 9", document["reasons"][0])
+    assert server.left() == []
 
 
 @needs_runner

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_bundle import small_bundle
@@ -20,8 +22,9 @@ from test_engine import engine_bundle, orin, stand_in
 from test_remote_profile import named, needs_runner, needs_runtime, script
 
 from edgevision.devices import sampling as sampling_module
+from edgevision.devices.contention import contention, reasons_of
 from edgevision.devices.energy import reasons_during, sensed
-from edgevision.devices.local import ProfileOptions
+from edgevision.devices.local import ProfileOptions, profile_local
 from edgevision.devices.remote_profile import profile_device
 from edgevision.devices.runner import runner_path, runtime_library
 from edgevision.devices.sampling import Reading, Recording, read_line, sampling_script
@@ -112,6 +115,42 @@ def test_throttling_seen_only_during_the_runs_is_a_reason() -> None:
     seen = recorded("throttled|throttled=0x4", "status|2", "sysfs|cooling.0.fan=1", "sysfs|cooling.0.fan=2")
     told = "held back during the runs: Android's thermal status moderate, throttled"
     assert reasons_during(seen) == (told, "a cooling device went up during the runs")
+
+
+def test_what_others_had_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processors for ten seconds: 1,400 ticks worked, 40 stolen, and the program measured had one of them, nearly."""
+    now = iter((100.0, 100.5, 110.5, 111.0))  # when: begin of the runs, two readings, end
+    monkeypatch.setattr(sampling_module, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    recording = Recording()
+    recording.ran()
+    recording.line("ticks|cpu 1000 0 500 9000 10 0 0 5 0 0")
+    recording.line("ticks|cpu 2300 0 600 9550 20 0 0 45 0 0")
+    recording.ran()
+    found = contention(recording, own=0.95)
+    assert found == {
+        "stolen": pytest.approx(40 / 1440, abs=1e-4),
+        "others": pytest.approx((1400 - 950) / 2000, abs=1e-4),
+    }
+    assert contention(recording, own=None)["others"] is None
+    assert reasons_of(found) == (
+        "the hypervisor gave 3% of the processors' time to others",
+        "other programs had 22% of all processors' time during the runs",
+    )
+    assert reasons_of({"stolen": 0.01, "others": None}) == ()
+    assert contention(Recording(), own=1.0) == {"stolen": None, "others": None}
+    assert [read_line(f"ticks|{text}") for text in ("cpu 1 2 3", "", "cpu a 0 0 0 0 0 0 0")] == [None] * 3
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no /proc/stat")
+def test_a_neighbour_is_seen_in_a_local_profile(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling_module, "INTERVAL", 0.05)  # more readings in less time
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
+        try:
+            sensors = profile_local(bundle, ProfileOptions(runs=25, seconds=1.0))["sensors"]
+        finally:
+            neighbour.kill()
+    assert sensors["readings"] > 3
+    assert sensors["others"] > 0.2 / (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from edgevision.devices.probe import state_of
 from edgevision.devices.sensors.dumpsys import parse_battery, parse_thermal
 from edgevision.devices.sensors.jetson import PowerMode, parse_jetson_clocks, parse_nvpmodel
 from edgevision.devices.sensors.tegrastats import Load, parse_tegrastats
 from edgevision.devices.sensors.vcgencmd import parse_clock, parse_rails, parse_temperature, parse_throttled
 from edgevision.devices.throttling import reasons_against
 
+# JetPack 5 on an AGX Orin, its first form: two GPU fields, rails that lead nowhere (as printed for github.com user catid).
+ORIN_FIVE = (
+    "04-24-2023 00:01:24 RAM 1282/62795MB (lfb 15152x4MB) SWAP 0/31398MB (cached 0MB) CPU [0%@729,0%@729] EMC_FREQ 0%@2133 "
+    "GR3D_FREQ 0%@0 GR3D2_FREQ 0%@0 VIC_FREQ 729 APE 174 CV0@-256C CPU@42.593C Tboard@32C SOC2@39.343C GPU@-256C tj@42.593C "
+    "VDD_GPU_SOC 2399mW/2399mW VDD_CPU_CV 400mW/400mW VIN_SYS_5V0 4032mW/4032mW NC 0mW/0mW VDDQ_VDD2_1V8AO 301mW/301mW "
+    "NC 0mW/0mW"
+)
 # AGX Orin: github.com/GDWR/jetson_exporter, issue 14 (shortened there).
 ORIN = (
     "04-11-2025 10:36:27 RAM 4321/62801MB (lfb 1759x4MB) SWAP 19/31400MB (cached 0MB) "
@@ -64,8 +72,9 @@ ORIN_NX = (
         (TX2_NX, 6, Load(percent=0, mhz=(114,)), ("pll", 42.5), {"VDD_IN": 5297}),
         (XAVIER, 8, Load(percent=0, mhz=()), ("tdiode", 32.0), {"GPU": 463, "CPU": 618, "CV": 0, "SYS5V": 3306}),
         (ORIN_NX, 6, Load(percent=84, mhz=(713,)), ("cpu", 65.562), {"VDD_IN": 17946}),
+        (ORIN_FIVE, 2, Load(percent=0, mhz=(0,)), ("cpu", 42.593), {"VDD_GPU_SOC": 2399, "VIN_SYS_5V0": 4032}),
     ],
-    ids=["TX2", "TX2 NX", "AGX Xavier", "Orin NX"],
+    ids=["TX2", "TX2 NX", "AGX Xavier", "Orin NX", "AGX Orin"],
 )
 def test_tegrastats_of_every_generation(
     line: str, cores: int, gpu: Load, hottest: tuple[str, float], board: dict[str, int]
@@ -113,13 +122,39 @@ def test_nvpmodel_with_and_without_what_surrounds_it() -> None:
     assert parse_nvpmodel(fan) == PowerMode(name="MODE_15W_DESKTOP", number=7)
 
 
-def test_jetson_clocks() -> None:
-    # The line's form: github.com/rbonghi/jetson_stats, issue 381.
-    head = "SOC family:tegra234  Machine:Jetson AGX Orin\nOnline CPUs: 0-11\n"
-    line = "cpu0: Online=1 Governor=schedutil MinFreq={} MaxFreq=2201600 CurrentFreq={} IdleStates: WFI=1 c7=1\n"
-    (free,) = parse_jetson_clocks(head + line.format(729600, 1344000))
-    (locked,) = parse_jetson_clocks(head + line.format(2201600, 2201600))
-    assert (free.governor, free.locked, locked.locked) == ("schedutil", False, True)
+# `jetson_clocks --show` of a TX1, a Nano and a Xavier: the lines that jetson_stats 3.1 was written for
+# (github.com/rbonghi/jetson_stats, jtop/core/jetson_clocks.py before January 2023). Of an AGX Orin: its issue 381.
+TX1_CLOCKS = "cpu0: Gonvernor=interactive MinFreq=102000 MaxFreq=1734000 CurrentFreq=510000\n"
+NANO_CLOCKS = (
+    "cpu0: Online=1 Governor=schedutil MinFreq=102000 MaxFreq=1428000 CurrentFreq=1428000 IdleStates: WFI=1 c7=1\n"
+)
+XAVIER_CLOCKS = (
+    "cpu0: Online=1 Governor=schedutil MinFreq=1190400 MaxFreq=2265600 CurrentFreq=1574400 IdleStates: C1=1 c6=1\n"
+)
+ORIN_CLOCKS = "SOC family:tegra234  Machine:Jetson AGX Orin\nOnline CPUs: 0-11\ncpu0: Online=1 Governor=schedutil "
+ORIN_CLOCKS += "MinFreq={0} MaxFreq=2201600 CurrentFreq={0} IdleStates: WFI=1 c7=1\n"
+#: What other lines of theirs look like.
+NOT_CORES = (
+    "GPU MinFreq=76800000 MaxFreq=921600000 CurrentFreq=153600000\nActive GPU TPCs: 4\n"
+    "EMC MinFreq=204000000 MaxFreq=1600000000 CurrentFreq=1600000000 FreqOverride=0\n"
+    "DLA0_CORE:   Online=1 MinFreq=0 MaxFreq=1600000000 CurrentFreq=1600000000\nFan: speed=0\nNV Power Mode: MAXN\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "governor", "now", "locked"),
+    [
+        (TX1_CLOCKS, "interactive", 510000, False),
+        (NANO_CLOCKS, "schedutil", 1428000, False),
+        (XAVIER_CLOCKS, "schedutil", 1574400, False),
+        (ORIN_CLOCKS.format(729600), "schedutil", 729600, False),
+        (ORIN_CLOCKS.format(2201600), "schedutil", 2201600, True),
+    ],
+    ids=["TX1", "Nano", "Xavier", "Orin", "Orin locked"],
+)
+def test_jetson_clocks_of_several_generations(text: str, governor: str, now: int, locked: bool) -> None:
+    (core,) = parse_jetson_clocks(text + NOT_CORES)
+    assert (core.core, core.online, core.governor, core.now, core.locked) == (0, True, governor, now, locked)
     assert parse_jetson_clocks("Error: Run this script as root") == ()
 
 
@@ -191,13 +226,52 @@ Temperature static thresholds from HAL:
 Temperature headroom thresholds:
 [NaN, 0.8, 1.0]
 """
+# A Pixel and a Samsung of the Skia project's laboratory, shortened from google/skia-buildbot,
+# machine/go/machine/processor/impl_test.go of 2022 or before; ThermalHAL 2.0 came with Android 10, the release is not
+# said. Samsung counts its types from one, and its power amplifier is absent.
+PIXEL = """IsStatusOverride: false
+ThermalEventListeners:
+	callbacks: 3
+Thermal Status: 0
+Cached temperatures:
+	Temperature{mValue=32.401, mType=3, mName=mb-therm-monitor, mStatus=0}
+	Temperature{mValue=46.100002, mType=0, mName=cpu0-silver-usr, mStatus=0}
+HAL Ready: true
+HAL connection:
+	ThermalHAL 2.0 connected: yes
+Current temperatures from HAL:
+	Temperature{mValue=28.000002, mType=2, mName=battery, mStatus=0}
+	Temperature{mValue=33.800003, mType=0, mName=cpu0-silver-usr, mStatus=0}
+Current cooling devices from HAL:
+	CoolingDevice{mValue=0, mType=1, mName=battery}
+	CoolingDevice{mValue=0, mType=2, mName=thermal-cpufreq-0}"""
+SAMSUNG = """IsStatusOverride: false
+Thermal Status: 0
+Cached temperatures:
+ Temperature{mValue=-99.9, mType=6, mName=TYPE_POWER_AMPLIFIER, mStatus=0}
+	Temperature{mValue=25.3, mType=4, mName=TYPE_SKIN, mStatus=0}
+HAL Ready: true
+HAL connection:
+	Sdhms connected: yes
+Current temperatures from HAL:
+	Temperature{mValue=24.0, mType=1, mName=TYPE_CPU, mStatus=0}
+	Temperature{mValue=25.3, mType=4, mName=TYPE_SKIN, mStatus=0}
+	Temperature{mValue=-99.9, mType=6, mName=TYPE_POWER_AMPLIFIER, mStatus=0}
+Current cooling devices from HAL:
+	CoolingDevice{mValue=1, mType=4, mName=TYPE_MODEM}"""
 NO_HAL = "IsStatusOverride: false\nThermal Status: 0\nCached temperatures:\nHAL Ready: false\n"
 
 
 @pytest.mark.parametrize(
     ("text", "level", "temperatures"),
-    [(SHIELD, "none", {"CPU0": 66.5}), (FOURTEEN, "severe", {"skin1": 44.3}), (NO_HAL, "none", {})],
-    ids=["Android 11", "Android 14", "no HAL"],
+    [
+        (PIXEL, "none", {"battery": 28.000002, "cpu0-silver-usr": 33.800003}),
+        (SAMSUNG, "none", {"TYPE_CPU": 24.0, "TYPE_SKIN": 25.3}),
+        (SHIELD, "none", {"CPU0": 66.5}),
+        (FOURTEEN, "severe", {"skin1": 44.3}),
+        (NO_HAL, "none", {}),
+    ],
+    ids=["Pixel", "Samsung", "Android 11", "Android 14", "no HAL"],
 )
 def test_thermalservice_of_several_androids(text: str, level: str, temperatures: dict[str, float]) -> None:
     found = parse_thermal(text)
@@ -274,6 +348,17 @@ def test_dumpsys() -> None:
     assert thermal is not None
     assert (thermal.status, thermal.level, thermal.faked) == (0, "none", False)
     assert thermal.temperatures == {"AP": 25.6}  # not the cached one, and no absent sensor
+
+
+def test_tools_tell_what_the_kernel_does_not() -> None:
+    firmware = {"arm": "frequency(48)=1500398464", "heat": "temp=42.2'C"}
+    state = state_of(firmware)
+    assert (state["clock_mhz"], state["temperature_c"], state["clocks_locked"]) == ([1500.398464], 42.2, None)
+    kernel = {"policy0.scaling_cur_freq": "1800000", "zone.0.cpu": "51000"}
+    assert (state_of(firmware | kernel)["clock_mhz"], state_of(firmware | kernel)["temperature_c"]) == ([1800.0], 51.0)
+    free, locked = ({"clocks": ORIN_CLOCKS.format(khz)} for khz in (729600, 2201600))
+    assert [state_of(probe)["clocks_locked"] for probe in (free, locked)] == [False, True]
+    assert reasons_against(free, locked) == ("jetson_clocks was switched on or off meanwhile",)
 
 
 def test_reasons_need_evidence() -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 from numpy.typing import NDArray
 
-from edgevision.cache import Cache
+from edgevision.cache import Cache, default_cache
 from edgevision.calibration.arrays import Arrays
 from edgevision.calibration.examine import examine
 from edgevision.quantize.builder import calibrated_builder
@@ -21,7 +21,7 @@ from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.restoration import bicubic_down, bicubic_up, luma, psnr
 from edgevision.quantize.scheme import find_scheme
 from edgevision.quantize.target_form import int8_form, target_form
-from edgevision.spec import Batch, ZooModel
+from edgevision.spec import ZooModel
 from edgevision.stages.capture import CaptureOptions
 from edgevision.stages.graph import deploy_graph
 from edgevision.stages.load import LoadOptions, load
@@ -30,18 +30,17 @@ from edgevision.stages.timing import unreported
 from edgevision.targets.onnxruntime import OnnxRuntime
 
 WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "cfsr" / "CFSR_x2.pth"
-SIDE, SEEN = 128, 4
+SIDE, SEEN = 64, 8
 Picture = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def deploy(tmp_path_factory: pytest.TempPathFactory) -> ir.Model:
+def deploy() -> ir.Model:
     if not WEIGHTS.is_file():
         pytest.skip("the shared folder with CFSR's published weights is absent")
-    loaded, _ = load(ZooModel("cfsr_x2"), LoadOptions(weights=WEIGHTS))
+    loaded, _ = load(ZooModel("cfsr_x2"), LoadOptions(weights=WEIGHTS, input_size=(SIDE // 2, SIDE // 2)))
     samples = samples_of_module(loaded, [1], 0)
-    cache = Cache(root=tmp_path_factory.mktemp("cache"))
-    return deploy_graph(loaded, CaptureOptions(batch=Batch(1, 1, 1)), samples, cache, unreported).model
+    return deploy_graph(loaded, CaptureOptions(), samples, default_cache(), unreported).model
 
 
 @pytest.fixture(scope="module")

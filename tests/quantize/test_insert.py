@@ -65,6 +65,22 @@ def test_a_wrong_scale_is_seen(tmp_path: Path) -> None:
     assert signal_to_noise(run(model, feed, tmp_path), run(changed, feed, tmp_path)) < 15
 
 
+def test_one_scale_a_weight_is_fused_too_and_loses_small_channels(tmp_path: Path) -> None:
+    model, feed = residual_net(), next(iter(pictures(1, seed=9))).image[None]
+    scheme = VNNI.per_tensor()
+    together = quantized(model, scheme)[0]
+    scales = [v for name, v in together.graph.initializers.items() if name.endswith("_scale")]
+    assert all(v.shape is not None and v.shape.rank() == 0 for v in scales)
+    assert len(scales) > 12
+    assert coverage(model, together).share == 1.0
+    assert 20 < signal_to_noise(run(model, feed, tmp_path), run(together, feed, tmp_path)) < 70
+    weight = np.ones((2, 4, 1, 1), np.float32) * np.array([1, 1e-3], np.float32)[:, None, None, None]
+    apart, one = (quantized_weight(weight, 0, s.weights, "min-max").values for s in (VNNI, scheme))
+    assert (np.abs(apart).max(axis=(1, 2, 3)) == 127).all()
+    assert np.abs(one).max(axis=(1, 2, 3)).tolist() == [127, 0]
+    assert scheme.name == "ort_x86_vnni.per_tensor"
+
+
 def test_tensorrt_form() -> None:
     changed, plan = quantized(residual_net(), TRT)
     zeros = [v for name, v in changed.graph.initializers.items() if name.endswith("_zero_point")]

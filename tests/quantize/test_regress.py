@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,21 +12,25 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx_ir as ir
 import pytest
-from small_nets import Build, pictures, residual_net
+from PIL import Image
+from small_nets import SHAPE, Build, pictures, residual_net
 from typer.testing import CliRunner
 
 from edgevision.cache import Cache
+from edgevision.calibration.arrays import Arrays
 from edgevision.cli.main import app
 from edgevision.errors import DataError, GateError, UsageError
 from edgevision.pipeline import ExportOptions, export_bundle
 from edgevision.quantize import quantize as quantize_module
 from edgevision.quantize import regress as regress_module
 from edgevision.quantize.baseline import from_hex, read_baseline, to_hex, write_baseline
+from edgevision.quantize.evaluate import evaluate
 from edgevision.quantize.gate import decide, mean_drop, paired_drop
 from edgevision.quantize.judge import Speed
 from edgevision.quantize.regress import RegressOptions, regress
 from edgevision.quantize.regress_report import as_github, as_junit, as_markdown
 from edgevision.stages.quantize import QuantizeOptions
+from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
 
 
@@ -85,6 +91,44 @@ def test_bits_survive(tmp_path: Path) -> None:
         read_baseline(tmp_path / "bad.json")
 
 
+class Answers:
+    """A runner whose answers are known: the class of an image is its first number; `nan` images have none."""
+
+    inputs = outputs = ()
+
+    def __init__(self, batch: int, nan: tuple[int, ...] = ()) -> None:
+        self._batch, self._nan = batch, nan
+
+    def __call__(self, feeds: np.ndarray) -> list[np.ndarray]:
+        assert len(feeds) == self._batch
+        classes = feeds[:, 0, 0, 0].astype(int)
+        scores = np.eye(10)[classes]
+        scores[np.isin(classes, self._nan)] = np.nan
+        return [scores]
+
+
+def counted(count: int, labels: list[int]) -> Arrays:
+    images = np.zeros((count, *SHAPE), np.float32)
+    images[:, 0, 0, 0] = np.arange(count)
+    return Arrays("counted", images, np.asarray(labels), SHAPE, None)
+
+
+def test_every_image_counts_whatever_the_batch() -> None:
+    for batch in (1, 4):
+        right = Answers(batch)
+        found = evaluate({"a": right, "b": right}, "a", counted(10, list(range(10))), None, batch)  # type: ignore[dict-item]
+        assert (found.images, found.scores["b"].top1.sum()) == (10, 10)  # type: ignore[union-attr]
+    assert evaluate({"a": Answers(4)}, "a", counted(10, list(range(10))), 7, 4).images == 7  # type: ignore[dict-item]
+
+
+def test_an_answer_that_is_not_finite_is_wrong() -> None:
+    runners = {"a": Answers(1), "b": Answers(1, nan=(0, 1))}
+    found = evaluate(runners, "a", counted(10, list(range(10))), None, 1)  # type: ignore[arg-type]
+    assert found.scores["b"].top1.sum() == 8  # type: ignore[union-attr]
+    assert found.scores["b"].snr_db == -np.inf
+    assert decide(np.nan, np.nan, 0.5) == "fail"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Float and INT8 bundles of one network, one with a planted wrong scale, and images labelled as float sees them."""
@@ -140,13 +184,65 @@ def test_baseline_is_paired_and_its_own(folder: Path, tmp_path: Path) -> None:
     assert regress([folder / "planted"], options, kept).verdict == "fail"
     with pytest.raises(DataError, match="not of net/ort/fp32/none"):
         regress([folder / "float"], options, kept)
+    foreign = {key.replace("net/", "other/"): entry for key, entry in kept.items()}
+    with pytest.raises(DataError, match="it is of other/ort/int8/ort_x86_vnni, not of net/"):
+        regress([folder / "int8"], options, foreign)
     with pytest.raises(DataError, match="other images"):
         regress([folder / "int8"], replace(options, images=30), kept)
 
 
+def disagreed_on(folder: Path, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """An image at float's border between two classes, where INT8 has another, and float's answer to it."""
+    with ExitStack() as opened:
+        exact, int8 = (
+            opened.enter_context(OnnxRuntime(threads=1).load(folder / name / "model.onnx"))
+            for name in ("float", "int8")
+        )
+        candidates = (image * factor for factor in (-8, 8, -64, 64) for image in images[:50])
+        near, far = images[0], next(x for x in candidates if exact(x[None])[0].argmax() != labels[0])
+        for _ in range(18):
+            middle = (near + far) / 2
+            near, far = (middle, far) if exact(middle[None])[0].argmax() == labels[0] else (near, middle)
+        sides = [(x, exact(x[None])[0].argmax(), int8(x[None])[0].argmax()) for x in (near, far)]
+    image, answer, _ = next(side for side in sides if side[1] != side[2])
+    return image, int(answer)
+
+
+def test_one_changed_answer_in_two_hundred_end_to_end(folder: Path, tmp_path: Path) -> None:
+    with np.load(folder / "data.npz") as data:
+        images, labels = data["images"][:200], data["labels"][:200]
+    images[7], labels[7] = disagreed_on(folder, images, labels)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    options = RegressOptions(data=str(tmp_path / "data.npz"), max_drop=0.4)
+    found = regress([folder / "float", folder / "int8"], options, None)
+    drop = found.checks[0].drop
+    assert drop is not None
+    assert (drop.lost, drop.gained, drop.images, found.verdict) == (1, 0, 200, "inconclusive")
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    for index in range(120):
+        path = tmp_path / "data" / str(index % 10) / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), index, np.uint8)).save(path)
+    (tmp_path / "data" / "3" / "13.png").write_bytes(b"no picture")
+    manifest = tmp_path / "float" / "manifest.json"
+    shutil.copytree(folder / "float", tmp_path / "float")
+    document = json.loads(manifest.read_text())
+    document["model"]["preprocess"] = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear"}
+    manifest.write_text(json.dumps(document))
+    options = RegressOptions(data=str(tmp_path / "data"))
+    found = regress([tmp_path / "float"], options, None)
+    assert found.evaluation.images == 119
+    assert "1 pictures could not be read and were left out: 13.png" in found.warnings[0]
+    shutil.rmtree(tmp_path / "data" / "7")  # every class behind it would be taken for another
+    with pytest.raises(DataError, match="9 classes, the model tells 10 apart"):
+        regress([tmp_path / "float"], options, None)
+
+
 def test_bad_input(folder: Path) -> None:
     options = RegressOptions(data=str(folder / "wrong.npz"))
-    with pytest.raises(DataError, match="labels must match"):
+    with pytest.raises(DataError, match=r"it has label 1[0-9], the model tells 10 apart"):
         regress([folder / "float", folder / "int8"], options, None)
     with pytest.raises(UsageError, match="same model, target"):
         regress([folder / "int8", folder / "planted"], options, None)
@@ -168,9 +264,11 @@ def test_command_line(folder: Path, tmp_path: Path) -> None:
     passed = cli.invoke(app, ["regress", str(folder / "int8"), *common, "--json"])
     assert passed.exit_code == 0
     assert json.loads(passed.stdout)["verdict"] == "pass"
+    passed_text = cli.invoke(app, ["regress", str(folder / "int8"), *common], env={"COLUMNS": "200"})
     refused = cli.invoke(app, ["regress", str(folder / "planted"), *common, "--junit", str(junit)])
     assert isinstance(refused.exception, GateError)
     assert "failure" in junit.read_text()
+    assert "(was 0." in passed_text.stdout
     unsure = [
         "regress",
         str(folder / "float"),

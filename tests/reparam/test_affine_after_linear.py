@@ -40,6 +40,15 @@ def test_norm_after_linear_of_rank_two() -> None:
     assert ops(merged(net.model(net.norm(gemm, 5))).model) == {"Gemm": 1}
 
 
+@pytest.mark.parametrize(("shape", "takes"), [((1,), True), ((1, 5), True), ((3, 5), False), ((3, 1), False)])
+def test_whatever_a_gemm_takes_for_a_bias(shape: tuple[int, ...], takes: bool) -> None:
+    net = Net()
+    gemm = net.op("Gemm", net.input(3, 8), net.weight(8, 5), net.weight(*shape))
+    result = merged(net.model(net.norm(gemm, 5)))
+    assert result.modified == takes
+    assert takes or f"of shape {shape}, is not one number an output" in reasons(result)
+
+
 def test_scale_and_shift_after_matmul() -> None:
     net = Net()
     y = net.op("Add", net.weight(5), net.op("MatMul", net.input(2, 4, 8), net.weight(8, 5)))
@@ -214,21 +223,3 @@ def test_the_graph_output_keeps_its_name() -> None:
     result = merged(net.model(y))
     assert result.model.graph.outputs[0].name == name
     assert run(result.model, {"x": np.zeros((1, 4, 6, 6), np.float32)})[0].shape == (1, 6, 6, 6)
-
-
-def test_a_reader_inside_a_subgraph_counts() -> None:
-    net = Net()
-    conv = net.conv(net.input(1, 4, 6, 6), 6, 4, 1, 1)
-    inner = ir.node("Neg", [conv], name="inner")
-    inner.outputs[0].name = "negative"
-    other = ir.node("Abs", [conv], name="other")
-    other.outputs[0].name = "absolute"
-    bodies = [ir.Graph([], node.outputs, nodes=[node], name=node.name) for node in (inner, other)]
-    condition = net.op(
-        "Greater", net.op("ReduceSum", net.op("Relu", conv)), net.weight(values=np.float32(0).reshape(1))
-    )
-    condition = net.op("Reshape", condition, net.weight(values=np.array([1])))
-    chosen = net.op("If", condition, then_branch=bodies[0], else_branch=bodies[1])
-    result = reparameterize(net.model(net.norm(conv, 6), chosen))
-    assert not result.modified
-    assert "also read by" in reasons(result)

@@ -41,6 +41,15 @@ def test_an_mlp_with_response_normalization_and_norm() -> None:
     assert left["Add"] == 3  # epsilon, the sum inside the normalization, the residual: beta went into the last bias
 
 
+def test_a_reduction_before_the_linear() -> None:
+    """Its axes are the first constant of the part: integers, which say nothing of the precision."""
+    net = Net()
+    x = net.op("Transpose", net.input("n", 6, 5, 7), perm=LAST)
+    centred = net.op("Sub", x, net.op("ReduceMean", x, net.weight(values=np.array([-1], np.int64))))
+    y = net.op("Transpose", linear(net, centred, 6, 8), perm=FIRST)
+    assert ops(merged(net.model(y), n=2).model) == {"ReduceMean": 1, "Sub": 1, "Conv": 1}
+
+
 def test_three_dimensions() -> None:
     net = Net()
     x = net.op("Transpose", net.input(2, 4, 5), perm=[0, 2, 1])

@@ -31,7 +31,7 @@ def profile(model: str, precision: str, device: str, *, median: float, runs: int
         "cold_start_ms": 431.0,
         "peak_memory_mib": 88.0,
         "per_op": [
-            {"op": "Conv", "count": 30, "ms": 2.5, "share": 0.7},
+            {"op": "Conv", "count": 30, "ms": 2.5, "interval": [2.4, 2.6], "n": 20, "share": 0.7},
             {"op": "EvDWT", "count": 5, "ms": 1, "share": 0.3},
         ],
         "placement": {"CPUExecutionProvider": 35},

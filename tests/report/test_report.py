@@ -88,6 +88,8 @@ def test_page_shows_every_measurement_offline(page: Page) -> None:
         "2.0e-06",
         "performance",
         "E = 50%",
+        "2.4 to 2.6",  # of the per-op times
+        "… to …",  # an older profile's, which has none
         "kernels under water, below 10 ops/byte",
         "attainable, blocks fused (ms)",
         "it feeds the scan",
@@ -96,6 +98,8 @@ def test_page_shows_every_measurement_offline(page: Page) -> None:
         "too few images",
     ):
         assert expected in text
+    per_op = html.split("Where the time goes")[1].split("<h2")[0]
+    assert all(f">{entry.label}</text>" in per_op for entry in page.entries), "a plot that does not say whose it is"
     # Nothing on the page names an address or can make the browser ask for one.
     assert "//" not in html.replace("</", "")
     addresses = [(t, n, v) for t, n, v in reader.attributes if n in {"src", "href", "srcset", "action", "data"}]
@@ -136,14 +140,21 @@ def test_sensors_of_the_runs_are_told_where_there_were_any(page: Page, tmp_path:
     energy = {"mj": 31.4, "interval": [30.1, 32.7], "n": 17, "rails": ["VDD_IN"]}
     sensors = {
         "seconds": 4.25, "readings": 34, "temperature_c": {"tj": [61.5, 63.25]}, "clock_mhz": None,
-        "throttled": ["frequency capped"], "power_source": "tegrastats", "why_no_energy": None, "energy": energy,
+        "stolen": 0.013, "others": 0.214, "throttled": ["frequency capped"], "power_source": "tegrastats", "why_no_energy": None, "energy": energy,
         "power_mw": {"VDD_IN": {"mean": 11880.0, "low": 10000, "high": 14000, "n": 17}},
     }  # fmt: skip
     document = profile("t2", "fp32", "orin", median=3, sensors=sensors, energy_mj=31.4)
     told = make_page(read_sources(write(tmp_path, document)))
     assert "During the runs" in to_html(told)
     markdown = to_markdown(told)
-    for words in ("31.4 (30.1 to 32.7, n = 17)", "tj 61.5 to 63.2", "11.88 (n = 17)", "frequency capped"):
+    for words in (
+        "31.4 (30.1 to 32.7, n = 17)",
+        "tj 61.5 to 63.2",
+        "11.88 (n = 17)",
+        "21.4%",
+        "1.3%",
+        "frequency capped",
+    ):
         assert words in markdown
     (row,) = csv.DictReader(io.StringIO(to_csv(told)))
     assert (row["energy_mj"], row["energy_low_mj"], row["energy_n_readings"]) == ("31.4", "30.1", "17")

@@ -22,8 +22,9 @@ from edgevision.reparam.equations import Equation
 from edgevision.reparam.kernel_composition import compose, composed_frame
 from edgevision.reparam.linear_op import linear_ending_at, linear_start, read_linear
 from edgevision.reparam.matching import Decline, labels, removable
+from edgevision.reparam.padding import static_sizes
 from edgevision.reparam.pricing import price_of_kernel
-from edgevision.reparam.probing import probe_of, probe_sizes, static_sizes
+from edgevision.reparam.probing import probe_of, probe_sizes
 from edgevision.reparam.rewrite import Rewrite
 
 __all__ = ["EQUATION"]

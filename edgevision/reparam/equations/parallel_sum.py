@@ -24,8 +24,9 @@ from edgevision.reparam.branch import Branch, channel_axis, operators_of, read_b
 from edgevision.reparam.conv_kernel import conv_step, sum_kernels, summed_frame
 from edgevision.reparam.equations import Equation
 from edgevision.reparam.matching import Decline, labels
+from edgevision.reparam.padding import static_sizes
 from edgevision.reparam.pricing import price_of_add, price_of_kernel
-from edgevision.reparam.probing import probe_of, probe_sizes, static_sizes
+from edgevision.reparam.probing import probe_of, probe_sizes
 from edgevision.reparam.rewrite import Rewrite, Step
 from edgevision.reparam.sum_tree import Leaf, SumTree, sum_trees
 
@@ -119,6 +120,7 @@ def _merge(parts: tuple[Branch, ...], sizes: tuple[int, ...] | None) -> Branch:
         kernel=sum_kernels(kernels, sizes),
         price=price,
         op=max(ops, key=lambda op: op.kernel.size) if ops else None,
+        note="; ".join(filter(None, (part.note for part in parts))),
     )
 
 
@@ -128,9 +130,9 @@ def _rewrite(tree: SumTree, source: ir.Value, merged: Branch) -> Rewrite:
     probes = {source: before}
     for leaf in tree.leaves:
         if leaf not in merged.leaves:
-            new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), shape=output.shape)
+            new = Step(op_type="Sub" if leaf.negative else "Add", inputs=(new, leaf.value), shape=tree.common_shape)
             probes.setdefault(leaf.value, after)
-    return Rewrite(equation=_NAME, old=(*merged.nodes, *tree.nodes), new=new, probes=probes)
+    return Rewrite(equation=_NAME, old=(*merged.nodes, *tree.nodes), new=new, probes=probes, note=merged.note)
 
 
 def _on_rows(merged: Branch) -> tuple[Step, tuple[int, ...], tuple[int, ...]]:

@@ -69,16 +69,15 @@ def _moved(tree: SumTree, leaf: Leaf, affine: Affine, op: LinearOp) -> Step:
     """The operands added up in their order, the shift last."""
     total, *rest = ((affine.x if operand is leaf else operand.value, operand.negative) for operand in tree.leaves)
     result: ir.Value | Step = total[0]  # the first operand of nested sums is never subtracted
-    shape = tree.root.outputs[0].shape
     for value, negative in rest:
-        result = Step(op_type="Sub" if negative else "Add", inputs=(result, value), shape=shape)
+        result = Step(op_type="Sub" if negative else "Add", inputs=(result, value), shape=tree.common_shape)
     axis = op.axis(output=False)
     shift = Weights(
         array=affine.shift.reshape(-1, *(1,) * (-axis.from_end - 1)),
         name=f"{leaf.value.name}_shift",
         dtype=op.dtype,
     )
-    return Step(op_type="Sub" if leaf.negative else "Add", inputs=(result, shift), shape=shape)
+    return Step(op_type="Sub" if leaf.negative else "Add", inputs=(result, shift), shape=tree.root.outputs[0].shape)
 
 
 EQUATION = Equation(name=_NAME, rank=15, find=_find)

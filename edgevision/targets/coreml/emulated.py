@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +10,9 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from edgevision.targets.coreml.evaluator import Evaluator
+from edgevision.targets.coreml.evaluator.program import Operation
 from edgevision.targets.coreml.features import Features
+from edgevision.targets.coreml.names import mil_name, node_of
 
 __all__ = ["EmulatedRunner"]
 
@@ -29,6 +31,29 @@ class EmulatedRunner:
     def __call__(self, feeds: Array | Mapping[str, Array]) -> list[Array]:
         """Run once; `feeds` is the only input, or inputs by name."""
         return self._features.results(self._evaluator(self._features.given(feeds)))
+
+    def traced(self, nodes: Collection[str]) -> Mapping[str, tuple[int | None, ...]]:
+        """Those of the graph's nodes that left an operation in the program, with the dims of the last one's result."""
+        names = {mil_name(node): node for node in nodes}
+        found: dict[str, tuple[int | None, ...]] = {}
+        for operation in self._evaluator.program.main.operations:
+            node = names.get(node_of(operation.name))
+            if node is not None and len(operation.outputs) == 1:
+                found[node] = tuple(operation.outputs[0][1].dims or ())
+        return found
+
+    def trace(self, feeds: Array | Mapping[str, Array], nodes: Collection[str]) -> Mapping[str, Array]:
+        """Run once: the result of the last operation that each of `nodes` became."""
+        names = {mil_name(node): node for node in nodes}
+        found: dict[str, Array] = {}
+
+        def keep(operation: Operation, results: Sequence[Any]) -> None:
+            node = names.get(node_of(operation.name))
+            if node is not None and len(results) == 1:
+                found[node] = results[0].numpy()
+
+        self._evaluator(self._features.given(feeds), watch=keep)
+        return found
 
     def close(self) -> None:
         """Nothing is held but memory."""

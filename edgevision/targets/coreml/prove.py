@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from edgevision.errors import GraphError
 from edgevision.proof import Difference, difference, worst_difference
 from edgevision.stages.verify import TOLERANCES
 from edgevision.targets.coreml.image import Image, normalized
-from edgevision.targets.coreml.names import mil_name
+from edgevision.targets.coreml.names import mil_name, node_of
 from edgevision.targets.coreml.static_shape import static_dims
 from edgevision.targets.target import Precision, Proof
 
@@ -115,9 +114,8 @@ def first_divergence(
     last: dict[str, Any] = {}
 
     def remember(operation: Any, results: Sequence[Any]) -> None:
-        stem = re.match(r"(.+)__\d+", operation.name)
-        if stem and len(results) == 1:
-            last[stem.group(1)] = results[0]
+        if len(results) == 1:
+            last[node_of(operation.name)] = results[0]
 
     evaluator(package_feeds, watch=remember)
     for name, reference in _intermediates(model, graph_feeds):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from edgevision.errors import DataError, TargetError
 from edgevision.targets.target import TensorInfo
@@ -21,6 +21,8 @@ from edgevision.targets.tensorrt.cuda_graph import CudaGraph, capture
 from edgevision.targets.tensorrt.flavor import FLAVORS, Flavor, flavor_needs, import_flavor
 
 if TYPE_CHECKING:
+    from typing import Self  # newer than the Python 3.10 of JetPack 6, where `devices.python_engine` runs this
+
     import numpy as np
     from numpy.typing import NDArray
 

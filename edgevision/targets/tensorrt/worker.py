@@ -36,6 +36,10 @@ class Reporter:
         """`done` of `total` units of a phase within the step."""
         self._send({"event": "progress", "phase": phase, "done": done, "total": total})
 
+    def tell(self, event: str, **fields: object) -> None:
+        """An event of the worker's own."""
+        self._send({"event": event, **fields})
+
     def result(self, value: dict[str, Any]) -> None:
         """The answer; the last event of a success."""
         self._send({"event": "result", "value": value})
