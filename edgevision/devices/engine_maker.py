@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from edgevision.devices.device import Device
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.sampling import Recording
 from edgevision.stages.samples import Samples
@@ -72,6 +71,6 @@ class EngineMaker(Protocol):
         """Leave the engine of the graph in the work folder; DeviceError when that fails."""
         ...
 
-    def time(self, device: Device, samples: Samples, options: ProfileOptions) -> Timed:
+    def time(self, samples: Samples, options: ProfileOptions) -> Timed:
         """Time the engine in the work folder on the first sample; DeviceError when that fails."""
         ...

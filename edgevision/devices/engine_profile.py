@@ -57,7 +57,7 @@ def profile_engine(
         report("engine")
         _engine(device, maker, here, bundle / KEPT / named.name.replace("/", "_"), graph)
         report(f"{options.runs} runs")
-        timed = maker.time(device, samples, options)
+        timed = maker.time(samples, options)
         after = dict(device.probe())
         parity = parity_on(_in_order(timed.outputs, manifest, samples, named.name), samples, manifest, named.name)
     return engine_document(

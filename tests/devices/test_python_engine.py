@@ -114,7 +114,7 @@ def test_without_a_gpu_the_engine_is_kept_and_the_reason_told(server: Sshd, bund
     assert record["plugins"] == {"EvSelectiveScan": 2, "EvDWT": 1, "EvIDWT": 1}
     assert record["plugin_layers"] == 4
     assert json.loads((kept / "record.json").read_text())["tensorrt"].endswith("(rtx)")
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 @needs_rtx
@@ -128,7 +128,7 @@ def test_the_kept_engine_is_sent_again_and_timed(server: Sshd, bundle: Path, tmp
     assert document["with_copies_ms"]["p50"] == pytest.approx(document["latency_ms"]["p50"] + 0.75)
     assert document["parity"]["max_abs_over_std"] < 1e-4
     assert document["peak_memory_mib"] > 10
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 @needs_rtx
