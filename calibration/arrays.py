@@ -2,7 +2,7 @@
 
 Float arrays [N, C, H, W] are network inputs as they stand. uint8 arrays [N, H, W, 3] (or [N, H, W], grey) are pictures
 and are preprocessed. An NPZ holds them under `images` or `x`, labels under `labels` or `y`; with a single unlabelled
-array any name will do. An NPY is memory-mapped: it may be larger than the memory.
+array any name will do. Images are read row by row: the file may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.calibration.rows import Rows, names_in, rows_of
 from edgevision.calibration.source import Sample
 from edgevision.errors import DataError
 from edgevision.images import preprocess
@@ -32,7 +32,7 @@ class Arrays:
     def __init__(
         self,
         name: str,
-        images: Array,
+        images: Array | Rows,
         labels: Array | None,
         shape: tuple[int, int, int],
         how: Mapping[str, Any] | None,
@@ -50,10 +50,9 @@ class Arrays:
             )
 
     def __iter__(self) -> Iterator[Sample]:
-        for index in range(len(self._images)):
+        for index, item in enumerate(self._images):
             label = None if self._labels is None else int(self._labels[index])
-            image = as_input(self.name, np.asarray(self._images[index]), self._shape, self._how)
-            yield Sample(image=image, label=label)
+            yield Sample(image=as_input(self.name, np.asarray(item), self._shape, self._how), label=label)
 
     def skipped(self) -> Sequence[str]:
         return ()
@@ -109,18 +108,11 @@ def read_arrays(path: Path, shape: tuple[int, int, int], how: Mapping[str, Any] 
     Raises:
         DataError: it cannot be read, or holds no images.
     """
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Arrays(path.name, loaded, None, shape, how)
-        with loaded:
-            images = next(
-                (k for k in ("images", "x", *(loaded.files if len(loaded.files) == 1 else ())) if k in loaded), None
-            )
-            labels = next((k for k in ("labels", "y") if k in loaded), None)
-            if images is None:
-                held = ", ".join(loaded.files) or "nothing"
-                raise DataError(str(path), f"it holds {held}", "name the images `images` and the labels `labels`")
-            return Arrays(path.name, loaded[images], None if labels is None else loaded[labels], shape, how)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(str(path), f"it is not a NumPy file ({error})", "save it with numpy.savez") from error
+    held = names_in(path)
+    images = next((k for k in ("images", "x", *(held if len(held) == 1 else ())) if k in held), None)
+    labels = next((k for k in ("labels", "y") if k in held), None)
+    if images is None:
+        names = ", ".join(held) or "nothing"
+        raise DataError(str(path), f"it holds {names}", "name the images `images` and the labels `labels`")
+    truth = None if labels is None else rows_of(path, labels).whole()
+    return Arrays(path.name, rows_of(path, images), truth, shape, how)

@@ -59,12 +59,14 @@ class Histogram:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise DataError("calibration", "an activation is NaN or Inf", "check the weights and the data")
         self.low, self.high = min(self.low, low), max(self.high, high)
-        some = flat[flat != 0]
-        self.zeros += flat.size - some.size
+        zeros = flat.size - int(np.count_nonzero(flat))
+        some = flat[flat != 0] if zeros else flat
+        self.zeros += zeros
         if some.size == 0:
             return
         self._widen(max(self._needed_width(), self.width))
-        numbers = np.floor(some / np.asarray(self.width, some.dtype)).astype(np.int64)
+        numbers = some / np.asarray(self.width, some.dtype)
+        numbers = np.floor(numbers, out=numbers).astype(np.int64)
         self._cover(int(numbers.min()), int(numbers.max()))
         self._counts += np.bincount(numbers - self._first, minlength=len(self._counts))
 
@@ -99,5 +101,6 @@ class Histogram:
             self._first = lowest
         before = max(0, self._first - lowest)
         after = max(0, highest - (self._first + len(self._counts) - 1))
-        self._counts = np.pad(self._counts, (before, after))
-        self._first -= before
+        if before or after:
+            self._counts = np.pad(self._counts, (before, after))
+            self._first -= before

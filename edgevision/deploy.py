@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,9 @@ from edgevision.stages.timing import Report, unreported
 from edgevision.whole_file import whole_file
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from edgevision.reparam.int8_risk import RiskyWeight
     from edgevision.stages.graph import DeployGraph
+    from edgevision.stages.load import Loaded
     from edgevision.stages.samples import Samples
 
 __all__ = ["MergeOptions", "Merged", "MergedGraph", "merge_model", "merged_graph"]
@@ -32,6 +31,7 @@ class MergeOptions:
     weights_key: str | None = None
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
+    batch: Batch = field(default_factory=Batch)
     seed: int = 0
     samples: int = 2
     out: Path | None = None
@@ -76,7 +76,7 @@ def merge_model(options: MergeOptions, *, report: Report = unreported) -> Merged
     found = merged_graph(spec, options, report, keep_unknown=True)
     if options.out:
         report("write")
-        _write(options.out, spec, options, found.graph.model)
+        _write(options.out, spec, options, found)
     from edgevision.reparam.int8_risk import risky_weights
 
     return Merged(
@@ -100,8 +100,23 @@ class MergedGraph:
     warnings: Sequence[str]
 
 
-def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report, *, keep_unknown: bool = False) -> MergedGraph:
-    """Load, capture and merge; `out` is not looked at. `keep_unknown`: see `read_onnx`."""
+def merged_graph(
+    spec: ModelSpec,
+    options: MergeOptions,
+    report: Report,
+    *,
+    keep_unknown: bool = False,
+    change: Callable[[Loaded], Loaded] | None = None,
+) -> MergedGraph:
+    """Load, capture and merge; `out` is not looked at.
+
+    Args:
+        spec: what to load.
+        options: see there.
+        report: told each stage.
+        keep_unknown: see `read_onnx`.
+        change: what to make of a PyTorch model before it is captured.
+    """
     from edgevision.cache import default_cache
     from edgevision.stages.capture import CaptureOptions
     from edgevision.stages.graph import deploy_graph
@@ -109,11 +124,17 @@ def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report, *, keep
     from edgevision.stages.read_onnx import read_onnx
     from edgevision.stages.samples import samples_of_module
 
-    batches = [1] * options.samples
+    batches = options.batch.samples(options.samples)
     if isinstance(spec, OnnxFile):
         report("read")
         read = read_onnx(
-            spec.path, Batch(), options.input_size, batches, options.seed, keep_unknown=keep_unknown, report=report
+            spec.path,
+            options.batch,
+            options.input_size,
+            batches,
+            options.seed,
+            keep_unknown=keep_unknown,
+            report=report,
         )
         return MergedGraph(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
     report("load")
@@ -123,21 +144,24 @@ def merged_graph(spec: ModelSpec, options: MergeOptions, report: Report, *, keep
         model_args=options.model_args,
         input_size=options.input_size,
         seed=options.seed,
+        batch=max(batches),
     )
     loaded, record = load(spec, settings)
+    loaded = change(loaded) if change else loaded
     report("samples")
     samples = samples_of_module(loaded, batches, options.seed)
-    graph = deploy_graph(loaded, CaptureOptions(), samples, default_cache(), report)
+    graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, default_cache(), report)
     return MergedGraph(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
 
-def _write(out: Path, spec: Any, options: MergeOptions, model: ir.Model) -> None:
-    import onnx_ir
+def _write(out: Path, spec: Any, options: MergeOptions, found: MergedGraph) -> None:
+    model = found.graph.model
+    if out.suffix == ".onnx":
+        from edgevision.stages.graph_notes import save_graph
 
-    with whole_file(out) as staging:
-        if out.suffix == ".onnx":
-            onnx_ir.save(model, staging)
-        else:
+        save_graph(model, out, found.info)
+    else:
+        with whole_file(out) as staging:
             import torch
 
             from edgevision.reparam.deploy_keys import deploy_state

@@ -116,6 +116,7 @@ class _Source:
 
 
 def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
+    batches = options.batch.samples(options.samples)
     if isinstance(spec, OnnxFile):
         from edgevision.stages.read_onnx import read_onnx
 
@@ -127,7 +128,7 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
             spec.path,
             options.batch,
             options.input_size,
-            _batches(options),
+            batches,
             options.seed,
             merged=options.merge,
             report=report,
@@ -145,11 +146,11 @@ def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Repor
         model_args=options.model_args,
         input_size=options.input_size,
         seed=options.seed,
-        batch=max(_batches(options)),
+        batch=max(batches),
     )
     loaded, record = load(spec, settings)
     report("samples")
-    samples = samples_of_module(loaded, _batches(options), options.seed)
+    samples = samples_of_module(loaded, batches, options.seed)
     graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
     return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
 
@@ -212,14 +213,6 @@ def _finish(
 
     (folder / "README.md").write_text(bundle_readme(manifest), encoding="utf-8")
     return manifest
-
-
-def _batches(options: ExportOptions) -> list[int]:
-    """Batch sizes of the samples: the range's ends take turns with its best size."""
-    sizes = [options.batch.best]
-    if options.batch.dynamic:
-        sizes = list(dict.fromkeys((options.batch.best, options.batch.least, min(options.batch.most, 3))))
-    return [sizes[i % len(sizes)] for i in range(max(options.samples, len(sizes)))]
 
 
 def _precision(entry: TargetEntry, options: ExportOptions) -> Precision:

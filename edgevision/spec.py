@@ -92,6 +92,13 @@ class Batch:
         """Whether the graph's first dimension is left open."""
         return self.least != self.most
 
+    def samples(self, count: int) -> list[int]:
+        """Batch sizes of samples: the range's ends take turns with its best size."""
+        sizes = [self.best]
+        if self.dynamic:
+            sizes = list(dict.fromkeys((self.best, self.least, min(self.most, 3))))
+        return [sizes[i % len(sizes)] for i in range(max(count, len(sizes)))]
+
     @classmethod
     def parse(cls, text: str) -> Batch:
         """Read `N` or `MIN:OPT:MAX`."""

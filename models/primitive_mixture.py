@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from edgevision.errors import ModelError
 
-__all__ = ["LEAST", "Mixture", "Router", "combined", "set_dispatch", "set_latencies"]
+__all__ = ["LEAST", "Mixture", "Router", "balance", "combined", "set_dispatch", "set_latencies"]
 
 #: Upstream adds the least step of float64 to exp(y).
 LEAST: Final = math.log(2.0**-52)
@@ -61,6 +61,10 @@ class Router(nn.Module):
         noisy = logits + torch.randn_like(logits) * self.noise
         self.balance = self._loss(logits, noisy)
         return noisy
+
+    def set_latencies(self, multiply: float, shift: float) -> None:
+        """The latencies of the two experts, in any unit; they come from a profile of the target."""
+        self.latency = (multiply / (multiply + shift), shift / (multiply + shift))
 
     def _loss(self, logits: Tensor, noisy: Tensor) -> Tensor:
         flat, seen = logits.flatten(0, -2), noisy.flatten(0, -2)
@@ -122,7 +126,13 @@ def set_dispatch(model: nn.Module, dispatch: bool) -> None:
 
 
 def set_latencies(model: nn.Module, multiply: float, shift: float) -> None:
-    """Give every router of `model` the latencies of its experts, in any unit; they come from a profile."""
+    """Give every router of `model` the latencies of its experts, in any unit; they come from a profile of the target."""
     for module in model.modules():
         if isinstance(module, Router):
-            module.latency = (multiply / (multiply + shift), shift / (multiply + shift))
+            module.set_latencies(multiply, shift)
+
+
+def balance(model: nn.Module) -> Tensor:
+    """The latency-aware loss of all routers of `model`, of its last pass in train mode; 0 where none has one."""
+    losses = [m.balance for m in model.modules() if isinstance(m, Router) and m.balance is not None]
+    return torch.stack(losses).sum() if losses else torch.zeros(())

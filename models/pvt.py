@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgevision.models.angular_attention import LinearAngularAttention
-from edgevision.models.primitive_mixture import Mixture
+from edgevision.models.primitive_mixture import Mixture, set_dispatch
 from edgevision.models.pvt_v2 import projection_of
 from edgevision.models.shift_linear import ShiftLinear
 from edgevision.models.softmax_attention import AttentionKV
@@ -36,6 +36,7 @@ class Config:
         mlp_ratios: hidden channels of the feed-forward part over the stage's.
         depths: blocks.
         mixture: linear layers but the head and the last stage's attention become mixtures of primitives.
+        dispatch: mixtures send each token to its own expert only, instead of computing both and picking.
         drop_path: stochastic depth of the last block.
     """
 
@@ -47,13 +48,16 @@ class Config:
     mlp_ratios: tuple[int, ...]
     depths: tuple[int, ...]
     mixture: bool
+    dispatch: bool
     drop_path: float
 
 
 def build(config: Config, *, deploy: bool = False) -> PyramidVisionTransformer:
     """The network of `config`, which has one form only."""
     del deploy
-    return PyramidVisionTransformer(config)
+    model = PyramidVisionTransformer(config)
+    set_dispatch(model, config.dispatch)
+    return model
 
 
 class FeedForward(nn.Module):

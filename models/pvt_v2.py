@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgevision.models.angular_attention import LinearAngularAttention
-from edgevision.models.primitive_mixture import Mixture
+from edgevision.models.primitive_mixture import Mixture, set_dispatch
 from edgevision.models.shift_linear import ShiftLinear
 from edgevision.models.softmax_attention import AttentionKV, AttentionQKV, ReducedAttention
 from edgevision.models.stochastic_depth import DropPath, drop_rates
@@ -36,6 +36,7 @@ class Config:
         reductions: how many times smaller the keys' and values' map is each way, in form `sra`.
         attention: `sra` or `linangular`.
         mixture: every linear layer but the head and the last stage's attention becomes a mixture of primitives.
+        dispatch: mixtures send each token to its own expert only, instead of computing both and picking.
         drop_path: stochastic depth of the last block.
     """
 
@@ -48,13 +49,16 @@ class Config:
     reductions: tuple[int, ...]
     attention: str
     mixture: bool
+    dispatch: bool
     drop_path: float
 
 
 def build(config: Config, *, deploy: bool = False) -> PyramidVisionTransformerV2:
     """The network of `config`, which has one form only."""
     del deploy
-    return PyramidVisionTransformerV2(config)
+    model = PyramidVisionTransformerV2(config)
+    set_dispatch(model, config.dispatch)
+    return model
 
 
 def mixed(features_in: int, features_out: int) -> Mixture:

@@ -124,6 +124,17 @@ def looks_at_values() -> nn.Module:
     return _seeded(Looks)
 
 
+def always_noisy() -> nn.Module:
+    class Noisy(Classifier):
+        """As ShiftAddViT's noisy gate: it draws in eval mode too."""
+
+        def forward(self, image: Tensor) -> Tensor:
+            y = super().forward(image)
+            return y + 0.5 * torch.randn_like(y)
+
+    return _seeded(Noisy)
+
+
 def raises_in_forward() -> nn.Module:
     class Raises(Classifier):
         def forward(self, image: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgevision.cli.options import (
+    BatchText,
     DataText,
     Images,
     Json,
@@ -31,7 +33,15 @@ def shiftadd(
         list[str] | None, typer.Option("--select", metavar="PATTERN", help="Layers by name, kind or module: *.mlp.*")
     ] = None,
     scale: Annotated[str | None, typer.Option("--scale", metavar="per-channel", help="A factor per output")] = None,
-    activations: Annotated[str, typer.Option("--activations", help="float, or fixed: floored to 2^-16")] = "float",
+    activations: Annotated[
+        str, typer.Option("--activations", help="float; fixed: floored to 2^-16; int32: products and sums in integers")
+    ] = "float",
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            "--attention", metavar="linear-angular|hash", help="Softmax attention becomes additive, over hashes"
+        ),
+    ] = None,
     fold: Annotated[bool, typer.Option("--fold", help="Write dense weights: larger file, nothing to unpack")] = False,
     data: DataText = None,
     images: Images = 200,
@@ -42,6 +52,13 @@ def shiftadd(
     weights_key: WeightsKey = None,
     model_arg: ModelArgs = None,
     input_size: SizeText = None,
+    batch: BatchText = "1",
+    profile: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--profile", metavar="FILE", help="Of `edgevision profile`: measured time and energy to show beside"
+        ),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Every layer, and why others stay dense")] = False,
     out: Out = None,
     json: Json = False,
@@ -55,7 +72,7 @@ def shiftadd(
     from edgevision.errors import UsageError
     from edgevision.shiftadd.account import ADVICE, ShiftOptions
     from edgevision.shiftadd.conversion import shift_model
-    from edgevision.spec import parse_input_size
+    from edgevision.spec import Batch, parse_input_size
 
     if scale not in (None, "per-channel"):
         raise UsageError(f"--scale {scale}", "there is no such scale", "use per-channel, or leave it out")
@@ -71,10 +88,13 @@ def shiftadd(
         select=tuple(select or ()),
         per_channel=scale is not None,
         activations=activations,
+        attention=attention,
+        batch=Batch.parse(batch),
         fold=fold,
         data=data,
         images=images,
         max_drop=max_drop,
+        profiles=tuple(profile or ()),
         out=out,
     )
     warn([ADVICE])

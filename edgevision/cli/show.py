@@ -115,7 +115,8 @@ def _searched(found: Mapping[str, Any]) -> str:
     taken, budget = found["taken"], found["max_drop"]
     allowed = "" if budget is None else f", allowed {budget:g}"
     return (
-        f"{taken['operators']} operators, drop {taken['drop']:.2f} {found['unit']}{allowed}, {found['images']} images"
+        f"{taken['operators']} operators, drop {taken['drop']:.2f} {found['unit']}{allowed}, {found['images']} images; "
+        f"{found['seconds'] / 60:.1f} minutes"
     )
 
 

@@ -10,10 +10,21 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from edgevision.ops.fixed_point import GREATEST, LEAST, ONE
+from edgevision.errors import GraphError
+from edgevision.ops.bit_packing import packed_bytes
+from edgevision.ops.fixed_point import GREATEST, LEAST, ONE, check_activations
 from edgevision.ops.shift_code import NO_SHIFT, ShiftCode
 
-__all__ = ["finished", "floored", "shifted", "unpacked", "weight"]
+__all__ = ["check", "finished", "floored", "scaled", "shifted", "unpacked", "vector_gradients", "weight"]
+
+
+def check(op: str, packed: Tensor, per_row: int, code: ShiftCode, activations: str) -> None:
+    """GraphError for unknown activations, or packed weights whose rows are not `per_row` codes long."""
+    check_activations(op, activations)
+    bytes_per_row = packed_bytes(per_row, code.width)
+    if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != bytes_per_row:
+        found, wanted = f"{packed.dtype} {tuple(packed.shape)}", f"uint8 [N, {bytes_per_row}]"
+        raise GraphError(op, f"packed weights are {found}", f"give {wanted}")
 
 
 def unpacked(packed: Tensor, width: int, per_row: int) -> Tensor:
@@ -27,6 +38,24 @@ def weight(packed: Tensor, code: ShiftCode, per_row: int, like: Tensor) -> Tenso
     """[rows, per_row] dense weights."""
     values = torch.as_tensor(code.values, dtype=like.dtype, device=like.device)
     return values[unpacked(packed, code.width, per_row)]
+
+
+def scaled(w: Tensor, scale: Tensor | None) -> Tensor:
+    """The weight with the factor of each output, which is its first axis."""
+    return w if scale is None else w * scale.reshape(-1, *[1] * (w.dim() - 1))
+
+
+def vector_gradients(
+    dy: Tensor, y: Tensor, scale: Tensor | None, bias: Tensor | None, axis: int
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of scale and bias, which lie along `axis` of y = scale · (W x) + bias."""
+    over = [i for i in range(dy.dim()) if i != axis % dy.dim()]
+    along = [-1 if i not in over else 1 for i in range(dy.dim())]
+    dscale = None
+    if scale is not None:
+        before = (y if bias is None else y - bias.reshape(along)) / scale.reshape(along)
+        dscale = (dy * before).sum(over)
+    return dscale, None if bias is None else dy.sum(over)
 
 
 def floored(x: Tensor) -> Tensor:

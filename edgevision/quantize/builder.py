@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx_ir as ir
@@ -16,6 +16,7 @@ from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.insert import insert
 from edgevision.quantize.noise import Noise
+from edgevision.quantize.parameters import Quantized
 from edgevision.quantize.plan import Plan, make_plan
 from edgevision.quantize.prepare import prepared
 from edgevision.quantize.recovery import Recovery
@@ -57,12 +58,14 @@ class Builder:
     means: Mapping[str, NDArray[Any]] | None = None
     grams: Mapping[str, NDArray[Any]] | None = None
     kept: tuple[str, ...] = ()
+    #: Weights that a form has been built with, for the next ones; see `insert`.
+    _rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def build(self, excluded: Sequence[str]) -> Form:
         """The form that leaves `excluded` (names and kinds of operators) in float."""
         copy = self.model.clone()
         plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
-        insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams)
+        insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams, self._rounded)
         return Form(excluded=tuple(excluded), plan=plan, model=copy)
 
 

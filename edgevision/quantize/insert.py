@@ -7,7 +7,7 @@ DequantizeLinear. Tensors that share a scale share its initializers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,16 @@ def insert(
     method: Method,
     means: Mapping[str, NDArray[Any]] | None = None,
     grams: Mapping[str, NDArray[Any]] | None = None,
+    rounded: MutableMapping[tuple[str, float], Quantized] | None = None,
 ) -> None:
     """Quantize `model` in place after `plan`, with `ranges` by tensor name.
 
     With `means` (per channel, by tensor name) biases take back what rounding the weights does to the mean; operators
     without a bias, and inputs without a mean, stay as they are. With `grams` (of what an operator reads, by the name of its
-    output) weights are rounded adaptively.
+    output) weights are rounded adaptively. `rounded` keeps weights from one form of a graph to the next, by the name of
+    what their operator writes and the scale of what it reads: searching their scales takes longer than all the rest.
     """
-    inserter = _Inserter(model, scheme, method, means or {}, grams or {})
+    inserter = _Inserter(model, scheme, method, means or {}, grams or {}, {} if rounded is None else rounded)
     for value in plan.tensors:
         source = _root(value, plan.scale_of)
         inserter.scales[value] = inserter.parameters(source, ranges)
@@ -75,8 +77,9 @@ class _Inserter:
         method: Method,
         means: Mapping[str, NDArray[Any]],
         grams: Mapping[str, NDArray[Any]],
+        rounded: MutableMapping[tuple[str, float], Quantized],
     ) -> None:
-        self._means, self._grams = means, grams
+        self._means, self._grams, self._rounded = means, grams, rounded
         self._graph, self._scheme, self._method = model.graph, scheme, method
         self._made: dict[str, tuple[ir.Value, ir.Value, np.float32]] = {}
         self.scales: dict[ir.Value, tuple[np.float32, ir.Value, ir.Value]] = {}
@@ -121,17 +124,14 @@ class _Inserter:
 
     def weights(self, node: ir.Node, input_scale: np.float32, source: str) -> None:
         """The weight of a linear operator in int8, its bias in int32 where the scheme says so."""
-        form = self._scheme.weights
         bias_value = node.inputs[2] if len(node.inputs) > 2 else None
         bias = None if bias_value is None else _array(bias_value)
         weight_value = node.inputs[1]
         assert weight_value is not None  # the plan admits constant weights only
-        weight = quantized_weight(
-            _array(weight_value), weight_axis(node), form, self._method, _flat(bias), float(input_scale)
-        )
-        gram = self._grams.get(str(node.outputs[0].name))
-        if gram is not None:
-            weight = adaround(_array(weight_value), weight, gram, form.largest)
+        key, form = (str(node.outputs[0].name), float(input_scale)), self._scheme.weights
+        weight = self._rounded.get(key)
+        if weight is None:
+            weight = self._rounded[key] = self._integers(node, _array(weight_value), bias, float(input_scale))
         if bias is not None and bias_value is not None and source in self._means:
             bias = self._corrected(node, bias, _array(weight_value), weight, source)
             if form.bias == "float":
@@ -141,6 +141,14 @@ class _Inserter:
             flat = np.broadcast_to(bias.reshape(-1), weight.scales.shape)
             integers = quantized_bias(flat, input_scale, weight.scales)
             node.replace_input_with(2, self._dequantize(bias_value, integers, node, np.int32))
+
+    def _integers(
+        self, node: ir.Node, weight: NDArray[Any], bias: NDArray[Any] | None, input_scale: float
+    ) -> Quantized:
+        form = self._scheme.weights
+        found = quantized_weight(weight, weight_axis(node), form, self._method, _flat(bias), input_scale)
+        gram = self._grams.get(str(node.outputs[0].name))
+        return found if gram is None else adaround(weight, found, gram, form.largest)
 
     def _corrected(
         self, node: ir.Node, bias: NDArray[Any], exact: NDArray[Any], weight: Quantized, source: str

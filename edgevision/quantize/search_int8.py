@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -22,7 +23,7 @@ from edgevision.quantize.builder import Builder, Form
 from edgevision.quantize.exam import Exam
 from edgevision.quantize.gains import gains
 from edgevision.quantize.journal import Journal
-from edgevision.quantize.judge import Speed, fidelity
+from edgevision.quantize.judge import Speed, fidelity_to
 from edgevision.quantize.plan import node_label
 from edgevision.quantize.search import Found, Point, search
 from edgevision.targets.onnxruntime import OnnxRuntime
@@ -46,6 +47,7 @@ class Searched:
         budget: on the drop, None where there was none.
         unit: of the drop.
         images: on which it was measured.
+        seconds: that it took by the clock; an earlier run's, which was killed, are not among them.
     """
 
     found: Found
@@ -54,6 +56,7 @@ class Searched:
     budget: float | None
     unit: str
     images: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,25 +101,27 @@ class Trials:
         """Milliseconds, from traces of the float and of the whole INT8 graph."""
         return self._gains[layer]
 
+    @cached_property
+    def _answers(self) -> list[list[Any]]:
+        return [self.reference(feed) for feed in self.feeds[:COST_IMAGES]]
+
     def cost(self, layer: str) -> float:
         """Noise power over signal power of the answers."""
-        with self._opened(self.form(frozenset([layer]))) as runner:
-            decibel = fidelity(self.reference, runner, self.feeds[:COST_IMAGES]).snr_db
+        with self.opened(self.form(frozenset([layer]))) as runner:
+            decibel = fidelity_to(self._answers, runner, self.feeds[:COST_IMAGES]).snr_db
         return float(10 ** (-decibel / 10))
 
     def measure(self, layers: frozenset[str]) -> Point:
         """Drop and speed of the form with `layers` in 8 bits."""
-        form = self.form(layers)
-        speed = self.race(form, _RACE_SECONDS)
-        with self._opened(form) as runner:
-            return Point(converted=layers, drop=self.exam.drop(runner), speed=speed.ratio)
+        with self.opened(self.form(layers)) as runner:
+            return Point(converted=layers, speed=self.race(runner, _RACE_SECONDS).ratio, drop=self.exam.drop(runner))
 
-    def race(self, form: Form, seconds: float) -> Speed:
-        """The form against float, in processor time of one thread."""
-        with self._opened(form) as runner:
-            return judge.race(self.reference, runner, self.feeds[0], clock=time.thread_time, seconds=seconds)
+    def race(self, runner: Runner, seconds: float = judge.SECONDS) -> Speed:
+        """A form against float, in processor time of one thread."""
+        return judge.race(self.reference, runner, self.feeds[0], clock=time.thread_time, seconds=seconds)
 
-    def _opened(self, form: Form) -> Runner:
+    def opened(self, form: Form) -> Runner:
+        """A form to be run, until it is closed."""
         path = self.folder / "trial.onnx"
         ir.save(form.model, path)
         return self.target.load(path)
@@ -134,6 +139,7 @@ def search_int8(trials: Trials, budget: float | None, journal: Journal, report: 
     Raises:
         GateError: no form is within the budget; the nearest is named.
     """
+    begun = time.perf_counter()
     found = search(
         trials.layers,
         cost=trials.cost,
@@ -153,5 +159,14 @@ def search_int8(trials: Trials, budget: float | None, journal: Journal, report: 
             "allow more, give more calibration images, or take another --calibrator",
         )
     form = trials.form(found.chosen.converted)
-    speed = trials.race(form, judge.SECONDS)
-    return Searched(found=found, form=form, speed=speed, budget=budget, unit=exam.unit, images=exam.images)
+    with trials.opened(form) as runner:
+        speed = trials.race(runner)
+    return Searched(
+        found=found,
+        form=form,
+        speed=speed,
+        budget=budget,
+        unit=exam.unit,
+        images=exam.images,
+        seconds=time.perf_counter() - begun,
+    )

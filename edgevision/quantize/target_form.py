@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from edgevision import native
+from edgevision.passes.norm_channels_last import norm_channels_last
 from edgevision.passes.norm_of_rows import norm_of_rows
 from edgevision.targets.onnxruntime.lowering import lower
 
@@ -28,4 +29,5 @@ def int8_form(model: ir.Model, target: str) -> ir.Model:
     copy = model.clone()
     if target == "ort":
         norm_of_rows(copy)
+        norm_channels_last(copy)
     return copy

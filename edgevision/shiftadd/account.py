@@ -11,17 +11,20 @@ from edgevision.errors import UsageError
 from edgevision.manifest import ModelInfo, as_json
 from edgevision.ops.shift_code import BITS, ShiftCode
 from edgevision.proof import Difference
+from edgevision.spec import Batch
 
 if TYPE_CHECKING:
     from edgevision.quantize.judge import Speed
     from edgevision.quantize.search import Found
     from edgevision.shiftadd.convert import Layer
     from edgevision.shiftadd.energy import Energy
+    from edgevision.shiftadd.on_device import Profiled
 
-__all__ = ["ACTIVATIONS", "ADVICE", "FORMS", "ShiftOptions", "Shifted", "checked"]
+__all__ = ["ACTIVATIONS", "ADVICE", "ATTENTIONS", "FORMS", "ShiftOptions", "Shifted", "checked"]
 
 FORMS = ("ps", "q", "apot")
-ACTIVATIONS = ("float", "fixed")
+ACTIVATIONS = ("float", "fixed", "int32")
+ATTENTIONS = ("linear-angular", "hash")
 #: Said before anything is converted. The ratios behind it are in docs/shiftadd.md.
 ADVICE = (
     "shifts save no time on stock CPUs: a float multiply-add costs no more there than an add, and packed weights have "
@@ -41,11 +44,14 @@ class ShiftOptions:
         zero: False bans the zero of form `q`, which saves it a bit.
         select: patterns of names, kinds or modules; none selects every layer.
         per_channel: a scale per output.
-        activations: `float` or `fixed`.
+        activations: `float`, `fixed` or `int32`.
+        attention: what softmax attention becomes, `linear-angular` or `hash`; None leaves it.
+        batch: fixed, or a range.
         fold: dense weights instead of packed ones.
         data: images that accuracy is measured on, as `--data` names them.
         images: how many at most.
         max_drop: percentage points that may be lost; layers that hurt most stay dense.
+        profiles: of `edgevision profile`, of bundles of this model, whose time and energy stand beside the estimates.
         out: an `.onnx` file; None keeps nothing.
     """
 
@@ -60,10 +66,13 @@ class ShiftOptions:
     select: Sequence[str] = ()
     per_channel: bool = False
     activations: str = "float"
+    attention: str | None = None
+    batch: Batch = field(default_factory=Batch)
     fold: bool = False
     data: str | None = None
     images: int = 500
     max_drop: float | None = None
+    profiles: Sequence[Path] = ()
     out: Path | None = None
 
 
@@ -77,13 +86,15 @@ class Shifted:
         layers: converted ones, in the graph's order.
         dense: convertible layers that stayed dense, with the reason.
         declined: layers that cannot be converted, with the reason.
-        error: of the answers on random inputs, against the dense graph.
+        attention: the modules whose attention became additive.
+        error: of the answers on random inputs, against the dense graph with the attention it had.
         proof: packed against unpacked weights on the same inputs; None with `fold`.
         energy: of the converted layers; None where their work is unknown.
         speed: of the converted graph against the dense one in ONNX Runtime on one thread.
         bytes: of the ONNX file, before and after.
         search: how layers were chosen; None without a budget.
         accuracy: top-1 in percent, dense and converted; None without data.
+        profiled: what profiles say of time and energy on devices.
         warnings: what the user must be told.
         out: the file.
     """
@@ -93,6 +104,7 @@ class Shifted:
     layers: Sequence[Layer]
     dense: Mapping[str, str]
     declined: Mapping[str, str]
+    attention: Sequence[str]
     error: Difference
     proof: Difference | None
     energy: Energy | None
@@ -100,6 +112,7 @@ class Shifted:
     bytes: tuple[int, int]
     search: Found | None
     accuracy: tuple[float, float] | None
+    profiled: Sequence[Profiled]
     warnings: Sequence[str]
     out: Path | None
 
@@ -113,10 +126,12 @@ class Shifted:
             "layers": as_json(self.layers),
             "dense": dict(self.dense),
             "declined": dict(self.declined),
+            "attention": list(self.attention),
             "answers": {"max_abs_over_std": self.error.max_abs_over_std, "relative_l2_error": self.error.relative_l2},
             "proof": None if self.proof is None else {"max_abs_over_std": self.proof.max_abs_over_std},
             "energy_uj": None if self.energy is None else as_json(self.energy),
             "measured": as_json(self.speed),
+            "profiled": as_json(self.profiled),
             "bytes": {"before": self.bytes[0], "after": self.bytes[1]},
             "accuracy": None if self.accuracy is None else {"dense": self.accuracy[0], "shifted": self.accuracy[1]},
             "warnings": list(self.warnings),
@@ -139,6 +154,10 @@ def checked(options: ShiftOptions) -> ShiftCode:
         raise UsageError(
             f"--activations {options.activations}", "there are no such activations", f"one of: {', '.join(ACTIVATIONS)}"
         )
+    if options.attention not in (None, *ATTENTIONS):
+        raise UsageError(
+            f"--attention {options.attention}", "there is no such attention", f"one of: {', '.join(ATTENTIONS)}"
+        )
     if not options.zero and options.form != "q":
         raise UsageError("--no-zero", f"form {options.form} needs its zero", "leave it out, or use --form q")
     return ShiftCode(form=options.form if options.zero else "q_nonzero", bits=options.bits)
@@ -147,6 +166,14 @@ def checked(options: ShiftOptions) -> ShiftCode:
 def _check(options: ShiftOptions) -> None:
     if options.out is not None and options.out.suffix != ".onnx":
         raise UsageError(f"--out {options.out}", "the converted graph is an ONNX file", "let its name end in .onnx")
+    if options.attention is not None and options.max_drop is not None:
+        raise UsageError(
+            "--max-drop",
+            "additive attention alone changes the answers by more",
+            "train the network with it first (docs/shiftadd.md), and convert that",
+        )
+    if options.attention is not None and options.model.endswith(".onnx"):
+        raise UsageError("--attention", "a graph does not say what its attention is", "name a PyTorch model")
     if options.max_drop is not None and options.data is None:
         raise UsageError("--max-drop", "it needs --data", "name the images that the drop is measured on")
     if options.max_drop is not None and options.max_drop < 0:

@@ -25,7 +25,8 @@ class Candidate:
         add: the Add after a MatMul that is its bias, None where there is none.
         weight: [N, K], one row per output, float64.
         bias: the constant added per output, None where there is none.
-        macs: multiply-accumulates of one pass, None where a shape is open.
+        macs: multiply-accumulates of one pass (one image where the batch is open), None where another dimension is.
+        inputs, outputs: numbers that it reads besides weights, and writes, likewise.
         module: the PyTorch module it came from, as far as the graph says.
     """
 
@@ -35,6 +36,8 @@ class Candidate:
     weight: NDArray[np.float64]
     bias: ir.Value | None
     macs: int | None
+    inputs: int | None
+    outputs: int | None
     module: str
 
     @property
@@ -59,7 +62,7 @@ def candidates(model: ir.Model) -> tuple[list[Candidate], Mapping[str, str]]:
         if reason:
             declined[label(node)] = reason
         else:
-            found.append(_candidate(node))
+            found.append(_candidate(node, _open_batch(model)))
     return found, declined
 
 
@@ -91,7 +94,7 @@ def _why_not(node: ir.Node) -> str:
     return ""
 
 
-def _candidate(node: ir.Node) -> Candidate:
+def _candidate(node: ir.Node, batch: str | None) -> Candidate:
     weight = _constant(node.inputs[1])
     assert weight is not None
     rows = _rows(node, weight)
@@ -99,8 +102,7 @@ def _candidate(node: ir.Node) -> Candidate:
     add = None
     if node.op_type == "MatMul":
         add, bias = _bias_after(node, len(rows))
-    shape = node.outputs[0].shape
-    outputs = None if shape is None or not all(isinstance(d, int) for d in shape) else math.prod(shape.numpy())
+    inputs, outputs = _elements(node.inputs[0], batch), _elements(node.outputs[0], batch)
     return Candidate(
         name=label(node),
         node=node,
@@ -108,8 +110,24 @@ def _candidate(node: ir.Node) -> Candidate:
         weight=np.asarray(rows, np.float64),
         bias=bias,
         macs=None if outputs is None else outputs * rows.shape[1],
+        inputs=inputs,
+        outputs=outputs,
         module=_module(node),
     )
+
+
+def _open_batch(model: ir.Model) -> str | None:
+    """What the open batch is called, None where it is fixed."""
+    shape = model.graph.inputs[0].shape if model.graph.inputs else None
+    return None if not shape or isinstance(shape[0], int) else str(shape[0])
+
+
+def _elements(value: ir.Value | None, batch: str | None) -> int | None:
+    """Of one image where the batch is open; None where another dimension is."""
+    if value is None or value.shape is None:
+        return None
+    dims = [1 if i == 0 and batch is not None and str(d) == batch else d for i, d in enumerate(value.shape)]
+    return math.prod(d for d in dims if isinstance(d, int)) if all(isinstance(d, int) for d in dims) else None
 
 
 def _rows(node: ir.Node, weight: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -11,8 +11,8 @@ from edgevision.errors import GraphError
 from edgevision.ops.shift_code import ShiftCode
 from edgevision.proof import Difference
 from edgevision.shiftadd.account import Shifted, ShiftOptions, checked
+from edgevision.stages.graph_notes import save_graph
 from edgevision.stages.timing import Report, unreported
-from edgevision.whole_file import whole_file
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgevision.quantize.judge import Speed
     from edgevision.quantize.search import Found
     from edgevision.shiftadd.convert import Layer
+    from edgevision.stages.load import Loaded
     from edgevision.stages.samples import Samples
 
 __all__ = ["shift_model"]
@@ -35,34 +36,24 @@ def shift_model(options: ShiftOptions, *, report: Report = unreported) -> Shifte
     Raises:
         EdgeError: of the stage that failed.
     """
-    from edgevision.deploy import MergeOptions, merged_graph
     from edgevision.shiftadd.candidates import candidates
     from edgevision.shiftadd.choose import selected
     from edgevision.shiftadd.energy import energy_of
-    from edgevision.spec import parse_model
+    from edgevision.shiftadd.on_device import profiled
 
     code = checked(options)
-    source = merged_graph(
-        parse_model(options.model),
-        MergeOptions(
-            model=options.model,
-            weights=options.weights,
-            weights_key=options.weights_key,
-            model_args=options.model_args,
-            input_size=options.input_size,
-        ),
-        report,
-    )
+    seen = profiled(options.profiles)
+    original, source, attention = _sources(options, report)
     dense = source.graph.model
     layers = selected(dense, options.select)
     found, names = _chosen(source, layers, code, options, report)
     report("convert")
     model, rows = _converted(dense, names, code, options)
     report("compare")
-    error, proof = _compared(model, source.samples, fold=options.fold)
-    speed, sizes, accuracy = _measured(source, model, options, report)
+    error, proof = _compared(model, original.samples, fold=options.fold)
+    speed, sizes, accuracy = _measured(original, model, options, report)
     if options.out is not None:
-        _write(model, options.out)
+        save_graph(model, options.out, source.info)
     kept = {c.name: "not selected" for c in candidates(dense)[0] if c.name not in {layer.name for layer in layers}}
     kept |= {d.layer: d.reason for d in found.decisions if not d.converted} if found else {}
     return Shifted(
@@ -71,6 +62,7 @@ def shift_model(options: ShiftOptions, *, report: Report = unreported) -> Shifte
         layers=rows,
         dense=kept,
         declined=candidates(dense)[1],
+        attention=attention,
         error=error,
         proof=proof,
         energy=energy_of(rows, code),
@@ -78,9 +70,39 @@ def shift_model(options: ShiftOptions, *, report: Report = unreported) -> Shifte
         bytes=sizes,
         search=found,
         accuracy=accuracy,
+        profiled=seen,
         warnings=(*source.warnings, *_warnings(rows, code)),
         out=options.out,
     )
+
+
+def _sources(options: ShiftOptions, report: Report) -> tuple[MergedGraph, MergedGraph, list[str]]:
+    """The model as it is, the same with additive attention where that is asked for, and what was replaced."""
+    from edgevision.deploy import MergeOptions, merged_graph
+    from edgevision.spec import parse_model
+
+    merge = MergeOptions(
+        model=options.model,
+        weights=options.weights,
+        weights_key=options.weights_key,
+        model_args=options.model_args,
+        input_size=options.input_size,
+        batch=options.batch,
+    )
+    spec, replaced = parse_model(options.model), list[str]()
+    original = merged_graph(spec, merge, report)
+    if options.attention is None:
+        return original, original, replaced
+
+    def change(loaded: Loaded) -> Loaded:
+        report("attention")
+        changed, names = with_additive_attention(loaded, str(options.attention), options.data)
+        replaced.extend(names)
+        return changed
+
+    from edgevision.shiftadd.additive import with_additive_attention
+
+    return original, merged_graph(spec, merge, report, change=change), replaced
 
 
 def _chosen(
@@ -184,13 +206,6 @@ def _measured(
                 accuracy = tuple(100 * scores[key].figures()["top1"] for key in ("dense", "shifted"))
         sizes = before.stat().st_size, after.stat().st_size
     return speed, sizes, None if accuracy is None else (accuracy[0], accuracy[1])
-
-
-def _write(model: ir.Model, out: Path) -> None:
-    import onnx_ir
-
-    with whole_file(out) as staging:
-        onnx_ir.save(model, staging)
 
 
 def _warnings(rows: Sequence[Layer], code: ShiftCode) -> list[str]:

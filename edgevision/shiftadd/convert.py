@@ -28,7 +28,7 @@ class Layer:
     Attributes:
         name, module, kind: of its node.
         weights: how many.
-        macs: of one pass, None where a shape is open.
+        macs, inputs, outputs: work and traffic of one pass; see `Candidate`.
         error: relative L2 error of the weights.
         bytes_before, bytes_after: of weights and scales.
         zeros, clamped, raised: weights that met an end of the code's range; see `Encoded`.
@@ -39,6 +39,8 @@ class Layer:
     kind: str
     weights: int
     macs: int | None
+    inputs: int | None
+    outputs: int | None
     error: float
     bytes_before: int
     bytes_after: int
@@ -93,6 +95,8 @@ def _row(candidate: Candidate, encoded: Encoded, code: ShiftCode, *, fold: bool)
         kind=candidate.node.op_type,
         weights=candidate.weight.size,
         macs=candidate.macs,
+        inputs=candidate.inputs,
+        outputs=candidate.outputs,
         error=encoded.error,
         bytes_before=4 * candidate.weight.size,
         bytes_after=4 * candidate.weight.size if fold else packed + scales,

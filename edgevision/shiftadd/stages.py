@@ -4,8 +4,8 @@
     additive    attention over hash codes                 queries and keys share the old queries' projection
     shifted     linear layers with powers of two          every weight the nearest one; or a mixture of both layers
 
-After the paper's section 4 (arXiv 2306.06446). The anchors of the hash are tokens of the data, its directions random: the
-supervised fit of the original is not made, since training carries on through the code either way.
+After the paper's section 4 (arXiv 2306.06446). The hashes are fitted once, to the dense network's queries on some images
+(`hash_fit.py`), and stay fixed while the rest is trained.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgevision.models.angular_attention import ANCHORS, KernelHash, LinearAngularAttention
+from edgevision.models.angular_attention import LinearAngularAttention
 from edgevision.models.primitive_mixture import Mixture
 from edgevision.models.pvt_v2 import PyramidVisionTransformerV2
 from edgevision.models.shift_linear import ShiftLinear
 from edgevision.models.softmax_attention import AttentionKV, AttentionQKV
+from edgevision.shiftadd.hash_fit import fit_hashes_
 
-__all__ = ["additive_from", "fit_hashes_", "mix_", "shift_"]
+__all__ = ["additive_from", "mix_", "shift_"]
 
 
 @torch.no_grad()
@@ -47,29 +48,6 @@ def _take_attention(module: nn.Module, source: AttentionKV) -> None:
         weight, bias = (part.chunk(2)[1] for part in keys_and_values)
         module.to_qk.load_state_dict(source.q.state_dict())
         module.to_v.load_state_dict({"weight": weight, "bias": bias})
-
-
-@torch.no_grad()
-def fit_hashes_(model: nn.Module, images: Tensor) -> None:
-    """Anchors from the tokens of `images`, drawn by a fixed seed, and the kernel's means over them, in every block."""
-    generator = torch.Generator().manual_seed(0)
-
-    def fit(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        x = arguments[0]
-        tokens = x.transpose(0, 1).flatten(1, 2)  # [heads, samples · L, C]
-        chosen = torch.randint(tokens.shape[1], (ANCHORS,), generator=generator)
-        anchor = module.get_buffer("anchor")
-        anchor.copy_(tokens[:, chosen].unsqueeze(0))
-        distance = torch.cdist(x, anchor.expand(len(x), -1, -1, -1)).square()
-        sigma = distance.mean((-1, -2), keepdim=True)
-        module.get_buffer("mvec").copy_(torch.exp(distance / (-2 * sigma)).mean((0, 2), keepdim=True))
-
-    hooks = [m.register_forward_pre_hook(fit) for m in model.modules() if isinstance(m, KernelHash)]
-    try:
-        model.eval()(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def shift_(model: nn.Module, bits: int = 5) -> nn.Module:

@@ -18,6 +18,7 @@ from edgevision.errors import GraphError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record
 from edgevision.spec import Batch
+from edgevision.stages.foreign_graph import refuse_random
 from edgevision.stages.load import Loaded
 from edgevision.stages.prove import prove_against_module
 from edgevision.stages.samples import Samples
@@ -53,6 +54,7 @@ def capture(loaded: Loaded, options: CaptureOptions, samples: Samples) -> tuple[
     with _quiet():
         program = _export(loaded, options)
         model = _to_onnx(program, loaded, options)
+    refuse_random(model)
     _tidy(model, loaded)
     with watch.proving():
         error = prove_against_module(model, loaded, samples)
@@ -163,8 +165,11 @@ def _name_batch(model: ir.Model) -> None:
 
 
 def _batch_dim(dim: ir.SymbolicDim) -> str | None:
-    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed.
-    return "batch" if dim.value is not None and dim.value.isidentifier() else None
+    # An expression (batch*4, say) is not the batch; leave such a dimension unnamed. Sizes that depend on values (how many
+    # tokens go to an expert) have names of their own, u0 and so on.
+    if dim.value is None or not dim.value.isidentifier():
+        return None
+    return dim.value if re.fullmatch(r"u\d+", dim.value) else "batch"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a graph that somebody else has exported may hold that cannot be merged and proven as it is."""
+"""What a graph that somebody else has exported, or a model of theirs, may hold that cannot be merged and proven as it is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from edgevision.errors import GraphError, ModelError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["refuse_nan", "refuse_training_mode", "unknown_operators"]
+__all__ = ["refuse_nan", "refuse_random", "refuse_training_mode", "unknown_operators"]
 
 #: Domains whose operators ONNX Runtime has, or whose bodies we know.
 _KNOWN = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "edgevision")
+_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 _TRAINING_MODE_SINCE = 14  # opset in which BatchNormalization got the attribute
 
 
@@ -44,6 +45,15 @@ def refuse_training_mode(model: ir.Model) -> None:
         if trains:
             thing = f"{node.op_type} {node.name or node.outputs[0].name}"
             raise GraphError(thing, "it is in training mode", "export the model again after model.eval()")
+
+
+def refuse_random(model: ir.Model) -> None:
+    """GraphError for an operator that draws numbers: no two runs agree, and nothing can be proven of them."""
+    for node in model.graph.all_nodes():
+        if node.op_type in _RANDOM and node.domain in ("", "ai.onnx"):
+            thing = f"{node.op_type} {node.name or node.outputs[0].name}"
+            reason = "it draws new random numbers in every run, as dropout or a noisy gate does in train mode"
+            raise GraphError(thing, reason, "call model.eval() before, or take the noise out of the model")
 
 
 def _norm_trains(node: ir.Node, opset: int) -> bool:

@@ -150,6 +150,7 @@ def _wanted(
     model: ir.Model, source: Source, preprocess: Mapping[str, Any] | None, options: QuantizeOptions
 ) -> Wanted | None:
     """The search that the options ask for: by labels or float's answers, or, for networks that enlarge, by PSNR."""
+    from edgevision.calibration.kept import Kept
     from edgevision.quantize.exam import ClassExam, PictureExam
     from edgevision.quantize.observe import batch_of
     from edgevision.quantize.quantize import Wanted
@@ -162,7 +163,7 @@ def _wanted(
     limit, batch = options.images, batch_of(model)
     scale = scale_between((1, channels, height, width), answer)
     if scale is not None:
-        truth = large_pictures(options.data, (channels, height, width), scale, preprocess)
+        truth = Kept(large_pictures(options.data, (channels, height, width), scale, preprocess), limit)
         factor = scale
         return Wanted(
             budget=options.max_drop,
@@ -173,8 +174,9 @@ def _wanted(
         )
     if len(answer) != 2:
         raise DataError("--max-drop", "the model answers neither with class scores nor with an image", "leave it out")
+    images = Kept(source, limit)
     return Wanted(
-        budget=options.max_drop, exam=lambda reference: ClassExam(reference, source, batch, limit), name=source.name
+        budget=options.max_drop, exam=lambda reference: ClassExam(reference, images, batch, limit), name=source.name
     )
 
 
@@ -230,6 +232,7 @@ def _search_facts(searched: Searched) -> dict[str, Any]:
         "max_drop": searched.budget,
         "unit": searched.unit,
         "images": searched.images,
+        "seconds": round(searched.seconds, 1),
         "taken": _point(taken),
         "front": [_point(point) for point in found.front],
         "operators": [

@@ -13,11 +13,14 @@ import numpy as np
 from edgevision.errors import GraphError, TargetError, UsageError
 from edgevision.hashing import file_sha256
 from edgevision.manifest import ModelInfo
+from edgevision.ops.operator import DOMAIN
 from edgevision.ops.recorder import OPSET
+from edgevision.passes.dense_shifts import SHIFTS, coded_weights
 from edgevision.passes.fixed_initializers import fix_initializers
 from edgevision.spec import Batch
-from edgevision.stages.foreign_graph import refuse_nan, refuse_training_mode, unknown_operators
+from edgevision.stages.foreign_graph import refuse_nan, refuse_random, refuse_training_mode, unknown_operators
 from edgevision.stages.graph import DeployGraph, merge
+from edgevision.stages.graph_notes import noted_preprocess
 from edgevision.stages.prove import TOLERANCE
 from edgevision.stages.samples import Array, Samples, run_graph, samples_of_graph, worst_over
 from edgevision.stages.timing import Report, Stopwatch, unreported
@@ -61,6 +64,7 @@ def read_onnx(
     """
     watch = Stopwatch("read")
     model = _load(path)
+    preprocess = noted_preprocess(model, path.name)
     unknown = _unknown(model, path, keep=keep_unknown)
     _give_sizes(model, batch, size)
     feeds = [] if unknown else [_feed(model, n, seed + i) for i, n in enumerate(batches)]
@@ -80,6 +84,7 @@ def read_onnx(
         params=_parameters(graph.model),
         input_shape=tuple(d if isinstance(d, int) else "batch" for d in model.graph.inputs[0].shape or ()),
         weights={"source": path.name, "key": None, "sha256": digest},
+        preprocess=preprocess,
     )
     return Read(info=info, graph=graph, samples=samples, warnings=unknown)
 
@@ -127,6 +132,7 @@ def _load(path: Path) -> ir.Model:
     if not model.graph.outputs or not model.graph.inputs:
         raise GraphError(str(path), "its graph has no inputs or no outputs", "export it again")
     refuse_training_mode(model)
+    refuse_random(model)
     fix_initializers(model)
     return model
 
@@ -215,11 +221,12 @@ def _feed(model: ir.Model, batch: int, seed: int) -> Mapping[str, Array]:
 
 
 def _parameters(model: ir.Model) -> int:
-    """Float elements of the weights, which some exporters write as Constant nodes."""
+    """Float elements of the weights, which some exporters write as Constant nodes, and weights that are packed codes."""
     tensors = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
     tensors += [
         node.attributes["value"].as_tensor()
         for node in model.graph
         if "value" in node.attributes and node.op_type == "Constant"
     ]
-    return sum(t.size for t in tensors if t.dtype.is_floating_point())
+    codes = {id(n.inputs[1]): coded_weights(n) for n in model.graph if n.op_type in SHIFTS and n.domain == DOMAIN}
+    return sum(t.size for t in tensors if t.dtype.is_floating_point()) + sum(codes.values())

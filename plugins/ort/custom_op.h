@@ -116,6 +116,7 @@ const OrtCustomOp* channel_norm_op();
 const OrtCustomOp* projected_scan_op();
 const OrtCustomOp* wavelet_conv_op();
 const OrtCustomOp* response_norm_op();
+const OrtCustomOp* shift_conv_op();
 const OrtCustomOp* shift_linear_op();
 
 }  // namespace edgevision

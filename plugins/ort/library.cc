@@ -43,6 +43,7 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::projected_scan_op());
       made.Add(edgevision::wavelet_conv_op());
       made.Add(edgevision::response_norm_op());
+      made.Add(edgevision::shift_conv_op());
       made.Add(edgevision::shift_linear_op());
       return made;
     }();

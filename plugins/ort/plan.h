@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kernels/kernels.h"
 #include "shapes.h"
@@ -46,5 +47,13 @@ struct ShiftLinearShapes {
 };
 // Pointers and activations are left null; `out` is the shape of the result.
 ShiftLinear plan_shift_linear(const ShiftLinearShapes& shapes, int width, Shape& out);
+
+// The attributes of ONNX's Conv in two dimensions; pads are top, left, bottom, right.
+struct ConvGeometry {
+  std::vector<int64_t> kernel, strides, pads, dilations;
+  int64_t group;
+};
+// Pointers and activations are left null; `layer.rows` and `some_groups` are as many as are computed at a time.
+ShiftConv plan_shift_conv(const ShiftLinearShapes& shapes, const ConvGeometry& geometry, int width, Shape& out);
 
 }  // namespace edgevision

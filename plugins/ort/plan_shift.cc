@@ -1,6 +1,7 @@
 // Sizes and code tables of the layers with packed power-of-two weights.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "plan.h"
 
@@ -13,6 +14,23 @@ void apot_shifts(int bits, int index, int16_t& first, int16_t& second) {
   const int fine = (bits - 1) / 2, a = index >> fine, b = index & ((1 << fine) - 1);
   first = static_cast<int16_t>(a == 0 ? ShiftCodes::kNone : std::min(2 * (a - 1), kMost));
   second = static_cast<int16_t>(b == 0 ? ShiftCodes::kNone : 2 * (b - 1) + 1);
+}
+
+void check_geometry(const Checker& check, const ConvGeometry& g) {
+  const struct {
+    const char* name;
+    const std::vector<int64_t>& values;
+    size_t count;
+    int64_t least;
+  } all[] = {{"kernel_shape", g.kernel, 2, 1}, {"strides", g.strides, 2, 1}, {"pads", g.pads, 4, 0}, {"dilations", g.dilations, 2, 1}};
+  for (const auto& one : all) {
+    if (one.values.size() != one.count)
+      check.fail(one.name, "has " + std::to_string(one.values.size()) + " values; it must have " + std::to_string(one.count));
+    for (int64_t value : one.values)
+      if (value < one.least || value > INT32_MAX)
+        check.fail(one.name, "has " + std::to_string(value) + " in it; it must be from " + std::to_string(one.least) + " up");
+  }
+  if (g.group < 1 || g.group > INT32_MAX) check.fail("group", "is " + std::to_string(g.group) + "; it must be from 1 up");
 }
 
 float power(int shift) { return shift == ShiftCodes::kNone ? 0.0f : std::ldexp(1.0f, -shift); }
@@ -61,6 +79,8 @@ ShiftLinear plan_shift_linear(const ShiftLinearShapes& s, int width, Shape& out)
   for (size_t i = 0; i + 1 < s.x.rank; ++i) layer.rows *= s.x[i];
   layer.inputs = s.x[s.x.rank - 1];
   layer.outputs = s.packed[0];
+  layer.row_stride = layer.outputs;
+  layer.output_stride = 1;
   layer.bytes = (layer.inputs + 7) / 8 * width;
   check.dims("packed", s.packed, {layer.outputs, layer.bytes}, "[outputs, ceil(inputs / 8) * bits of a code]");
   if (s.scale.present) check.dims("scale", s.scale, {layer.outputs}, "[outputs]");
@@ -70,6 +90,48 @@ ShiftLinear plan_shift_linear(const ShiftLinearShapes& s, int width, Shape& out)
   check.size("y", out);
   if (layer.rows > 0) check.size("operands", {layer.rows, ShiftLinear::padded(layer.inputs) + 1});
   return layer;
+}
+
+ShiftConv plan_shift_conv(const ShiftLinearShapes& s, const ConvGeometry& g, int width, Shape& out) {
+  const Checker check("EvShiftConv");
+  check_geometry(check, g);
+  check.rank("x", s.x, 4, "[batch, channels, height, width]");
+  check.rank("packed", s.packed, 2, "[outputs, bytes]");
+  const int64_t outputs = s.packed[0];
+  if (s.x[1] % g.group || outputs % g.group)
+    check.fail("group", "is " + std::to_string(g.group) + ", which does not divide the " + std::to_string(s.x[1]) +
+                            " channels and " + std::to_string(outputs) + " outputs");
+  ShiftConv conv{};
+  conv.images = s.x[0], conv.groups = g.group, conv.channels = s.x[1] / g.group;
+  conv.height = s.x[2], conv.width = s.x[3];
+  out = s.x;
+  out.dims[1] = outputs;
+  for (size_t i = 0; i < 2; ++i) {
+    conv.kernel[i] = g.kernel[i], conv.strides[i] = g.strides[i], conv.dilations[i] = g.dilations[i];
+    conv.before[i] = g.pads[i];
+    const int64_t room = s.x[2 + i] + g.pads[i] + g.pads[2 + i] - g.dilations[i] * (g.kernel[i] - 1) - 1;
+    if (room < 0) check.fail("x", "has shape " + to_string(s.x) + ", which is smaller than the kernel with its pads");
+    out.dims[2 + i] = room / g.strides[i] + 1;
+  }
+  check.size("y", out);
+  const Shape taps{conv.channels, g.kernel[0], g.kernel[1]};
+  check.size("kernel", taps);
+  conv.plane = out[2] * out[3], conv.columns = out[3];
+  ShiftLinear& layer = conv.layer;
+  layer.inputs = taps[0] * taps[1] * taps[2];
+  layer.outputs = outputs / g.group;
+  layer.bytes = (layer.inputs + 7) / 8 * width;
+  layer.row_stride = 1;
+  layer.output_stride = conv.plane;
+  check.dims("packed", s.packed, {outputs, layer.bytes}, "[outputs, ceil(channels / group * kernel / 8) * bits of a code]");
+  if (s.scale.present) check.dims("scale", s.scale, {outputs}, "[outputs]");
+  if (s.bias.present) check.dims("bias", s.bias, {outputs}, "[outputs]");
+  const int64_t row = ShiftLinear::padded(layer.inputs) + 1;
+  layer.rows = std::min(conv.plane, std::max<int64_t>(1, ShiftConv::kMostOperands / row));
+  conv.some_groups = layer.rows < conv.plane || conv.plane == 0
+                         ? 1
+                         : std::min(conv.groups, std::max<int64_t>(1, ShiftConv::kMostOperands / (layer.rows * row)));
+  return conv;
 }
 
 }  // namespace edgevision

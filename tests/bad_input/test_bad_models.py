@@ -62,6 +62,14 @@ def test_a_forward_that_looks_at_values_names_its_line(edgevision: Command, tmp_
     assert leftovers(tmp_path) == []
 
 
+def test_noise_in_eval_mode_is_not_captured(edgevision: Command, tmp_path: Path) -> None:
+    """A noisy gate that was forgotten: no answer of the graph could be held against the model's."""
+    ended = edgevision("export", "--model", "tiny:always_noisy", "--target", "onnx", "--out", "out", "--json")
+    assert ended.code == 4
+    assert "it draws new random numbers in every run, as dropout or a noisy gate does" in ended.error["reason"]
+    assert leftovers(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("argument", "said"), [("classes=10.5", "classes"), ("depth=3", "depth"), ("classes", "not of the form K=V")]
 )

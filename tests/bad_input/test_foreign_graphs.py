@@ -102,6 +102,7 @@ def test_unknown_domains_cannot_be_exported(edgevision: Command, tmp_path: Path)
         (f"{CONV} {NORM}", norm(variance=[1, -1, 1, 1]), 3, "it computes NaN or Inf"),
         (f"{CONV} {NORM.replace('y =', 'y, m, v =').replace(' (', ' <training_mode=1> (')}", norm(), 4, "training mode"),
         (f"{CONV} y = Dropout (c, ratio, on)", {"ratio": np.asarray(0.5, np.float32), "on": np.asarray(True)}, 4, "training mode"),
+        (f"{CONV} n = RandomNormalLike (c) y = Add (c, n)", {}, 4, "it draws new random numbers in every run"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("command", ["reparam", "export"])

@@ -1,4 +1,4 @@
-"""Calibrating on 200 and on 10,000 images: memory must stay where it is, and time follow the number. `make bench`.
+"""Calibrating on 200 to 10,000 images: memory must stay where it is, and time follow the number. `make bench`.
 
 Each number of images is examined and calibrated in a process of its own, whose peak memory is that of the whole: model,
 runtime and histograms.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NAME, COUNTS = "mobilemamba_digits", (200, 10_000)
+NAME, COUNTS = "mobilemamba_digits", (200, 2_000, 10_000)
 
 
 def main() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from PIL import Image as Pillow
 
 from edgevision.calibration.arrays import Items
 from edgevision.calibration.digits import Digits
+from edgevision.calibration.kept import Kept
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import batches
 from edgevision.errors import DataError
@@ -93,6 +97,45 @@ def test_wrong_arrays(tmp_path: Path, held: dict[str, np.ndarray], said: str) ->
         list(open_data(str(tmp_path / "w.npz"), SHAPE, None))
 
 
+@pytest.mark.parametrize("how", ["npy", "npz", "compressed", "columns first"])
+def test_array_files_are_read_row_by_row(tmp_path: Path, how: str) -> None:
+    images = np.random.default_rng(0).standard_normal((2000, *SHAPE)).astype(np.float32)
+    path = tmp_path / f"images.{'npz' if how in ('npz', 'compressed') else 'npy'}"
+    if path.suffix == ".npz":
+        (np.savez if how == "npz" else np.savez_compressed)(path, images=images, labels=np.arange(2000))
+    else:
+        np.save(path, images if how == "npy" else np.asfortranarray(images))
+    tracemalloc.start()
+    source, seen = open_data(str(path), SHAPE, None), 0
+    for sample, expected in zip(source, images, strict=True):
+        assert np.array_equal(sample.image, expected)
+        assert sample.label == (seen if path.suffix == ".npz" else None)
+        seen += 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == 2000
+    assert sum(1 for _ in source) == 2000  # and again from the start
+    assert (peak < images.nbytes / 4) == (how != "columns first")
+
+
+def test_a_damaged_pixel_is_noticed_and_what_is_not_read_is_not_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "pixels.npz"
+    np.savez(path, images=np.zeros((4, *SHAPE), np.float32), notes=np.array([{}], object))
+    assert len(list(open_data(str(path), SHAPE, None))) == 4
+    damaged = bytearray(path.read_bytes())
+    damaged[1000] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match="not a NumPy file"):
+        list(open_data(str(path), SHAPE, None))
+
+
+@pytest.mark.parametrize("held", [np.array([{}], object), np.zeros(())])
+def test_arrays_that_are_no_images(tmp_path: Path, held: np.ndarray) -> None:
+    np.save(tmp_path / "a.npy", held, allow_pickle=True)
+    with pytest.raises(DataError, match=r"Python objects|no images"):
+        open_data(str(tmp_path / "a.npy"), SHAPE, None)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".npy"])
 def test_truncated_array_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut{suffix}"
@@ -110,6 +153,25 @@ def test_digits_and_batches() -> None:
     assert sum(1 for _ in Digits((8, 8), HOW, indices=range(5))) == 5
     stacked = list(batches(Digits((8, 8), HOW, indices=range(5)), 2))
     assert [images.shape for images, _ in stacked] == [(2, 3, 8, 8)] * 2
+
+
+def test_kept_images_are_made_once_and_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = []
+
+    def make() -> Iterator[tuple[np.ndarray, int]]:
+        for i in range(9):
+            made.append(i)
+            yield np.full(SHAPE, i, np.float32), i
+
+    kept = Kept(Items(make, SHAPE), limit=5)
+    next(iter(kept))  # whoever stops early
+    for _ in range(2):
+        assert [(s.label, float(s.image[2, 7, 7])) for s in kept] == [(i, float(i)) for i in range(5)]
+    assert len(made) <= 6
+    assert len(list(tmp_path.iterdir())) == 1
+    del kept
+    assert not list(tmp_path.iterdir())
 
 
 def test_iterable_can_be_read_again() -> None:

@@ -19,6 +19,7 @@ from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
 from edgevision.ops.response_norm import OPERATOR as RESPONSE
 from edgevision.ops.shift_code import BITS, FORMS, ShiftCode
+from edgevision.ops.shift_conv import OPERATOR as SHIFT_CONV
 from edgevision.ops.shift_linear import OPERATOR as SHIFT
 from edgevision.ops.wavelet_conv import OPERATOR as WAVELET_CONV
 
@@ -89,6 +90,7 @@ def _fused() -> dict[str, Case]:
             inputs: Inputs = [*random((Bt, K * C, H * W), (C,), (C,)), *(random((Bt, C, H, W)) if gated else [])]
             given: dict[str, AttributeValue] = {"epsilon": 1e-3}
             found[f"norm-{C}-{H}-{K}-{gated}"] = _case(NORM, inputs, given)
+        found[f"norm-{C}-rows"] = _case(NORM, random((130, C, 1), (C,), (C,)), {"epsilon": 1e-3})
         for gelu in (0, 1):
             given = {"epsilon": 1e-6, "gelu": gelu}
             found[f"response-{C}-{H}-{gelu}"] = _case(RESPONSE, random((Bt, C, H, W), (C,)), given)
@@ -118,11 +120,49 @@ def _shifts() -> dict[str, Case]:
         scale, bias = (rng.standard_normal(N).astype(np.float32) for _ in range(2))
         inputs: Inputs = [x, pack(code.encode(w), code.width), None if bits % 2 else scale, bias]
         given: dict[str, AttributeValue] = {"form": form, "bits": bits, "activations": activations}
-        case = _case(SHIFT, inputs, given)
-        if activations == "int32" and inputs[2] is None:
-            case = replace(case, wanted=case.wanted.astype(np.float32).astype(np.float64), tolerance=0.0)
-        found[f"shift-{form}-{bits}-{activations}"] = case
+        found[f"shift-{form}-{bits}-{activations}"] = _exact_if_integer(_case(SHIFT, inputs, given))
     return found
+
+
+#: Of a convolution: shape of x, outputs, kernel, strides, pads, dilations, groups.
+_CONVS = (
+    ((1, 1, 1, 1), 1, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((2, 6, 7, 8), 4, (3, 2), (2, 1), (1, 0, 0, 1), (1, 2), 2),
+    ((1, 20, 9, 11), 20, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 20),
+    ((2, 40, 5, 5), 24, (1, 1), (1, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((1, 3, 23, 19), 9, (7, 7), (4, 4), (3, 3, 3, 3), (1, 1), 1),
+    ((1, 130, 33, 33), 3, (3, 3), (1, 1), (2, 2, 2, 2), (2, 2), 1),  # rows in several parts
+    ((1, 300, 20, 20), 300, (5, 5), (1, 1), (2, 2, 2, 2), (1, 1), 300),  # groups in several parts
+)
+
+
+def _shift_convs() -> dict[str, Case]:
+    """Every geometry in every form, at a number of bits of its own."""
+    rng = np.random.default_rng(13)
+    found = {}
+    for (index, (shape, M, kernel, strides, pads, dilations, group)), form, activations in product(
+        enumerate(_CONVS), FORMS, ("float", "fixed", "int32")
+    ):
+        if index > 4 and form != "ps":
+            continue
+        bits = 2 + (index + FORMS.index(form)) % 7
+        code, taps = ShiftCode(form=form, bits=bits), shape[1] // group * kernel[0] * kernel[1]
+        w = rng.standard_normal((M, taps)) * 2.0 ** -rng.integers(0, 12, (M, taps))
+        x = (rng.standard_normal(shape) * 2.0 ** rng.integers(-8, 12, shape)).astype(np.float32)
+        scale, bias = (rng.standard_normal(M).astype(np.float32) for _ in range(2))
+        inputs: Inputs = [x, pack(code.encode(w), code.width), None if index % 2 else scale, bias]
+        given: dict[str, AttributeValue] = {
+            "form": form, "bits": bits, "activations": activations, "kernel_shape": kernel, "strides": strides,
+            "pads": pads, "dilations": dilations, "group": group,
+        }  # fmt: skip
+        found[f"shift-conv-{index}-{form}-{activations}"] = _exact_if_integer(_case(SHIFT_CONV, inputs, given))
+    return found
+
+
+def _exact_if_integer(case: Case) -> Case:
+    if case.attributes["activations"] != "int32" or case.inputs[2] is not None:
+        return case
+    return replace(case, wanted=case.wanted.astype(np.float32).astype(np.float64), tolerance=0.0)
 
 
 def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeValue]) -> Case:
@@ -132,4 +172,4 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused(), **_shifts()}
+    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs()}

@@ -22,6 +22,7 @@ INPUTS = {
     "EvChannelNorm": ("x", "weight", "bias", "z"),
     "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
     "EvResponseNorm": ("x", "gamma"),
+    "EvShiftConv": ("x", "packed", "scale", "bias"),
     "EvShiftLinear": ("x", "packed", "scale", "bias"),
     "EvWaveletConv": ("x", "forward", "inverse", "weight", "bias", "residual"),
 }

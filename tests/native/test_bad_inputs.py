@@ -10,59 +10,20 @@ import numpy as np
 import onnxruntime
 import pytest
 from kernel_node import INPUTS, feeds, model, run, session
-from numpy.typing import NDArray
+from small_inputs import (
+    Array,
+    conv_inputs,
+    floats,
+    fused_inputs,
+    inputs_of,
+    refusal,
+    scan_inputs,
+    shift_inputs,
+)
 
 from edgevision.ops.operator import AttributeValue
 
-Array = NDArray[np.float32]
 pytestmark = pytest.mark.usefixtures("registered")
-
-
-def floats(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def scan_inputs(Bt: int = 1, K: int = 2, Dg: int = 3, N: int = 2, L: int = 5) -> list[Array]:
-    sizes: Sequence[tuple[int, ...]] = (
-        (Bt, K * Dg, L), (Bt, K * Dg, L), (K * Dg, N), (Bt, K, N, L), (Bt, K, N, L), (K * Dg,), (K * Dg,), (Bt, K * Dg, L)
-    )  # fmt: skip
-    inputs = [floats(*size) for size in sizes]
-    inputs[2] = -np.abs(inputs[2])
-    return inputs
-
-
-def fused_inputs(op: str) -> list[Array]:
-    """Two groups of three channels, rank two; maps of four by four."""
-    K, C, R = 2, 3, 2
-    maps, bands = (1, C, 4, 4), (4 * C, 1, 2, 2)
-    sizes: dict[str, Sequence[tuple[int, ...]]] = {
-        "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
-        "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
-        "EvResponseNorm": (maps, (C,)),
-        "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),
-    }
-    return [floats(*size) for size in sizes[op]]
-
-
-def inputs_of(op: str) -> list[Array]:
-    """Small tensors that `op` takes."""
-    if op == "EvSelectiveScan":
-        return scan_inputs()
-    if op in ("EvDWT", "EvIDWT"):
-        return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
-    return shift_inputs(2, 11, 5) if op == "EvShiftLinear" else fused_inputs(op)
-
-
-def shift_inputs(rows: int, K: int, N: int) -> list[Array]:
-    """Random codes of five bits."""
-    packed = np.random.default_rng(0).integers(0, 256, (N, -(-K // 8) * 5)).astype(np.uint8)
-    return [floats(1, rows, K), packed, floats(N), floats(N)]  # type: ignore[list-item]
-
-
-def refusal(op: str, inputs: Sequence[Array], **attributes: int | str | tuple[int, ...]) -> str:
-    with pytest.raises(Exception, match=op) as caught:
-        run(op, inputs, attributes)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -138,6 +99,16 @@ def test_nan_and_infinity_reach_the_output(bad: float) -> None:
     assert touched.sum() == 4
 
 
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_an_infinite_step_starts_at_the_first_step(reverse: int) -> None:
+    """Its state is infinite there, and NaN only from the second on: what pads a block has no part in it."""
+    inputs = scan_inputs(K=1, Dg=17, N=1, L=5)
+    inputs[6][3] = np.inf
+    y = run("EvSelectiveScan", inputs, {"delta_softplus": 1, "reverse": (reverse,)})[0]
+    assert np.isinf(y[3, -1 if reverse else 0])
+    assert np.isfinite(np.delete(y, 3, 0)).all()
+
+
 def test_an_optional_input_may_be_left_out_in_the_middle() -> None:
     inputs = scan_inputs()
     without = run("EvSelectiveScan", [*inputs[:5], None, None, inputs[7]], {})
@@ -151,6 +122,8 @@ def large_inputs(op: str) -> list[Array]:
         return scan_inputs(K=2, Dg=96, N=4, L=200)
     if op == "EvShiftLinear":
         return shift_inputs(196, 256, 256)
+    if op == "EvShiftConv":
+        return conv_inputs(128, 96, 20)
     C, K, R, pixels = 96, 2, 5, 40
     maps, bands = (1, C, pixels, pixels), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
@@ -210,34 +183,6 @@ def test_every_input_of_another_rank_is_refused(op: str) -> None:
         inputs[index] = inputs[index].reshape(-1)[None]
         if inputs[index].ndim != inputs_of(op)[index].ndim:
             assert "has " in refusal(op, inputs), name
-
-
-def test_shift_layers_say_what_does_not_fit() -> None:
-    op, inputs = "EvShiftLinear", shift_inputs(2, 11, 5)
-    assert "'packed' has shape [5, 10]; it must be" in refusal(op, inputs, bits=6)
-    assert "'scale' has shape [4]" in refusal(op, [*inputs[:2], floats(4), inputs[3]])
-    assert "'bias' has shape [6]" in refusal(op, [*inputs[:3], floats(6)])
-    assert "'form' is 'sp2'; it must be" in refusal(op, inputs, form="sp2")
-    assert "'bits' is 9; it must be 2 to 8" in refusal(op, inputs, bits=9)
-    assert "'activations' is 'int8'; it must be" in refusal(op, inputs, activations="int8")
-    for index, shape in ((0, (0, 3, 11)), (1, (0, 10))):
-        empty = [*inputs]
-        empty[index] = np.zeros(shape, inputs[index].dtype)
-        if index == 1:
-            empty[2:] = [floats(0), floats(0)]
-        assert run(op, empty, {}).size == 0
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_pass_a_shift_layer(bad: float) -> None:
-    """In their own row, and as a product with the weight would."""
-    inputs = shift_inputs(2, 40, 5)
-    clean = run("EvShiftLinear", inputs, {})
-    inputs[0][0, 1, 7] = bad
-    y = run("EvShiftLinear", inputs, {})
-    assert not np.isfinite(y[0, 1]).any()
-    clean[0, 1] = y[0, 1]
-    np.testing.assert_array_equal(y, clean)
 
 
 def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:

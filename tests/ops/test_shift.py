@@ -184,6 +184,19 @@ def test_integers_are_the_official_kernels(span: float) -> None:
         assert np.array_equal(y.astype(np.float32), wanted.astype(np.float32) / 2**16)
 
 
+@pytest.mark.parametrize("activations", ["float", "fixed", "int32"])
+def test_a_body_takes_any_number_of_tokens(activations: str) -> None:
+    """One session whose batch and tokens are open, at three sizes."""
+    inputs = linear_case(ShiftCode(form="ps", bits=5), 3)
+    attributes: dict[str, AttributeValue] = {"activations": activations}
+    opened = session(model_of(LINEAR, inputs, attributes, dynamic={"x": (0, 1)}))
+    for batch, tokens in ((2, 3), (1, 7), (3, 1)):
+        x = np.random.default_rng(tokens).standard_normal((batch, tokens, 37)).astype(np.float32)
+        given = [x, *inputs[1:]]
+        wanted = LINEAR.reference(given, LINEAR.attribute_values(attributes))[0]
+        assert difference(wanted, opened.run(None, feeds(LINEAR, given))[0]).max_abs_over_std <= 1e-5
+
+
 def test_dense_equals_shift_on_floored_inputs_and_is_near_on_others() -> None:
     code = ShiftCode(form="ps", bits=5)
     x, packed, _, bias = linear_case(code, 5)

@@ -11,6 +11,7 @@ from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
+from edgevision.passes.norm_channels_last import norm_channels_last
 
 
 def proven(before: ir.Model, after: ir.Model) -> bool:
@@ -231,3 +232,22 @@ def test_a_norm_over_the_channels_of_a_map_is_fused() -> None:
         text.replace("[0,3,1,2]", "[0,3,2,1]").replace("=> (float[2,6,4,5]", "=> (float[2,6,5,4]"), NORM_WEIGHTS
     )
     assert not fuse_channel_norm(other).modified
+
+
+def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
+    text = """g (float[2,6,4,5] x) => (float[2,3,4,5] y, float[2,6,4,5] first) {
+        last = Transpose<perm=[0,2,3,1]>(x)
+        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        first = Transpose<perm=[0,3,1,2]>(norm)
+        y = Conv(first, kernel)
+    }"""
+    weights = {**NORM_WEIGHTS, "kernel": (3, 6, 1, 1)}
+    before, after = graph(text, weights), graph(text, weights)
+    fuse_channel_norm(after)
+    assert norm_channels_last(after).modified
+    assert op_types(after) == {"Transpose": 2, "Reshape": 2, "EvChannelNorm": 1, "Conv": 1}
+    assert proven(before, after)
+    assert not norm_channels_last(after).modified
+    alone = graph(text.replace("Conv(first, kernel)", "Relu(first)").replace("[2,3,4,5]", "[2,6,4,5]"), NORM_WEIGHTS)
+    fuse_channel_norm(alone)
+    assert not norm_channels_last(alone).modified

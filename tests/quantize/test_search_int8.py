@@ -15,12 +15,14 @@ from edgevision.cache import Cache
 from edgevision.calibration.examine import examine
 from edgevision.cli.main import app
 from edgevision.errors import GateError, UsageError
+from edgevision.quantize import insert as inserting
 from edgevision.quantize import judge
 from edgevision.quantize import quantize as quantize_module
 from edgevision.quantize import search_int8 as module
 from edgevision.quantize.calibrate import CalibrationSet
 from edgevision.quantize.exam import ClassExam
 from edgevision.quantize.judge import Speed
+from edgevision.quantize.parameters import Quantized
 from edgevision.quantize.quantize import Wanted, quantize
 from edgevision.quantize.restoration import bicubic_down, bicubic_up, luma, pairs, psnr, scale_between, ssim
 from edgevision.quantize.scheme import find_scheme
@@ -115,6 +117,18 @@ def test_search_resumes_from_the_cache(net: Path, monkeypatch: pytest.MonkeyPatc
     assert CliRunner().invoke(app, command(net, "2")).exit_code == 0
     assert asked
     assert not set(asked) & set(first)
+
+
+def test_each_weight_is_rounded_once_for_all_forms(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner, rounded = inserting.quantized_weight, []
+
+    def counted(weight: np.ndarray, *rest: object) -> Quantized:
+        rounded.append(weight.tobytes())
+        return inner(weight, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inserting, "quantized_weight", counted)
+    assert CliRunner().invoke(app, [*command(net, "2"), "--calibrator", "mse"]).exit_code == 0
+    assert len(rounded) == len(set(rounded)) > 5
 
 
 def test_only_targets_that_run_here_are_searched() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,17 @@ def test_energy_is_that_of_the_published_constants() -> None:
     assert energy.shifted == pytest.approx(macs * (SHIFT + ADD) * 1e-6)
     assert energy.shifted_dram == pytest.approx(30 * 8 / 16 * 200e-6)
     assert (MULTIPLY, ADD, SHIFT) == (3.7, 0.9, 0.13)
+    # 16 tokens of 8 numbers in, of 6 out; 48 weights of 5 bits (30 bytes); sums of 32 bits.
+    moved = energy.shifted_moved
+    assert moved is not None
+    assert moved.registers == pytest.approx(macs * (5 / 16 * 7.4 + (32 + 2 * 32) / 16 * 3.7) * 1e-6)
+    assert moved.network == pytest.approx(((240 + 32 * 128) / 16 * 7.4 + 32 * 96 / 16 * 3.7) * 1e-6)
+    assert moved.buffer == pytest.approx(32 * (128 + 96) / 16 * 22.2e-6)
+    assert moved.dram == pytest.approx((240 + 32 * (128 + 96)) / 16 * 200e-6)
+    assert energy.dense_moved is not None
+    assert energy.int8_moved is not None
+    assert energy.int8_moved.total < moved.total < energy.dense_moved.total
+    open_layer = [replace(rows[0], inputs=None)]
+    unknown = energy_of(open_layer, PS)
+    assert unknown is not None
+    assert unknown.shifted_moved is None

@@ -11,6 +11,7 @@ from edgevision.ops.shift_conv.bodies import BODIES
 from edgevision.ops.shift_conv.reference import example, reference
 from edgevision.ops.shift_conv.schema import ATTRIBUTES, INPUTS, NAME
 from edgevision.ops.shift_conv.torch_op import shift_conv
+from edgevision.ops.shift_linear.schema import ARITHMETIC
 
 __all__ = ["OPERATOR", "shift_conv"]
 
@@ -44,10 +45,7 @@ def _translate(
 
 OPERATOR = Operator(
     name=NAME,
-    doc="y = scale · (W * x) + bias, ONNX's Conv in two dimensions with every weight a signed power of two or 0 (ps, q), or a "
-    "sum of two such (apot). Activations fixed: x and bias are floored to 2^-16 and clamped to [-2^15, 2^15 - 1] first. "
-    "int32: every product is an arithmetic right shift of the 32-bit x, sums wrap around, and without a scale the bias is "
-    "part of the sum.",
+    doc=f"y = scale · (W * x) + bias, ONNX's Conv in two dimensions with every weight {ARITHMETIC}",
     inputs=INPUTS,
     outputs=(Tensor(name="y", shape="[Bt, M, H', W']"),),
     attributes=ATTRIBUTES,

@@ -10,12 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgevision.errors import GraphError
-from edgevision.ops.bit_packing import packed_bytes
-from edgevision.ops.fixed_point import check_activations
 from edgevision.ops.shift_code import ShiftCode
 from edgevision.ops.shift_conv.schema import NAME
-from edgevision.ops.shift_torch import finished, floored, shifted, unpacked, weight
+from edgevision.ops.shift_torch import (
+    check,
+    finished,
+    floored,
+    scaled,
+    shifted,
+    unpacked,
+    vector_gradients,
+    weight,
+)
 
 __all__ = ["shift_conv"]
 
@@ -43,14 +49,9 @@ class _Geometry:
         return (padded - self.dilations[axis] * (self.kernel_shape[axis] - 1) - 1) // self.strides[axis] + 1
 
 
-def _check(x: Tensor, packed: Tensor, code: ShiftCode, activations: str, at: _Geometry) -> int:
-    """Taps of an output channel."""
-    check_activations(NAME, activations)
-    taps = x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
-    if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != packed_bytes(taps, code.width):
-        wanted = f"uint8 [M, {packed_bytes(taps, code.width)}]"
-        raise GraphError(NAME, f"packed weights are {packed.dtype} {tuple(packed.shape)}", f"give {wanted}")
-    return taps
+def _taps(x: Tensor, at: _Geometry) -> int:
+    """Of an output channel."""
+    return x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
 
 
 @torch.library.custom_op("edgevision::shift_conv", mutates_args=(), schema=_SCHEMA)
@@ -71,12 +72,12 @@ def _shift_conv(
 ) -> Tensor:
     code = ShiftCode(form=form, bits=bits)
     at = _Geometry(kernel_shape=kernel_shape, strides=strides, pads=pads, dilations=dilations, group=group)
-    taps = _check(x, packed, code, activations, at)
+    taps = _taps(x, at)
+    check(NAME, packed, taps, code, activations)
     if activations == "int32":
         codes = unpacked(packed, code.width, taps).reshape(packed.shape[0], -1, *kernel_shape)
         return _integer(x, codes, code, (scale, bias), at)
-    w = _kernel(packed, code, taps, x, at)
-    w = w if scale is None else w * scale[:, None, None, None]
+    w = scaled(_kernel(packed, code, taps, x, at), scale)
     fixed = activations == "fixed"
     maps = at.padded(floored(x) if fixed else x)
     addend = floored(bias) if fixed and bias is not None else bias
@@ -115,7 +116,7 @@ def _(
     group: int = 1,
 ) -> Tensor:
     at = _Geometry(kernel_shape=kernel_shape, strides=strides, pads=pads, dilations=dilations, group=group)
-    _check(x, packed, ShiftCode(form=form, bits=bits), activations, at)
+    check(NAME, packed, _taps(x, at), ShiftCode(form=form, bits=bits), activations)
     return x.new_empty(x.shape[0], packed.shape[0], at.size(x.shape[2], 0), at.size(x.shape[3], 1))
 
 
@@ -131,20 +132,14 @@ def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, Tensor | None, Tensor
     """Flooring is passed straight through, as in the papers."""
     x, packed, scale, bias, y = ctx.saved_tensors
     at: _Geometry = ctx.at
-    taps = x.shape[1] // at.group * at.kernel_shape[0] * at.kernel_shape[1]
-    w = _kernel(packed, ctx.code, taps, x, at)
-    w = w if scale is None else w * scale[:, None, None, None]
+    w = scaled(_kernel(packed, ctx.code, _taps(x, at), x, at), scale)
     wide = at.padded(x)
     dwide = torch.ops.aten.convolution_backward(
         dy, wide, w, None, list(at.strides), [0, 0], list(at.dilations), False, [0, 0], at.group, [True, False, False]
     )[0]
     top, left = at.pads[:2]
     dx = dwide[:, :, top : top + x.shape[2], left : left + x.shape[3]]
-    dscale = None
-    if scale is not None:
-        before = (y if bias is None else y - bias[:, None, None]) / scale[:, None, None]
-        dscale = (dy * before).sum((0, 2, 3))
-    return dx, None, dscale, None if bias is None else dy.sum((0, 2, 3))
+    return dx, None, *vector_gradients(dy, y, scale, bias, 1)
 
 
 _shift_conv.register_autograd(_backward, setup_context=_remember)

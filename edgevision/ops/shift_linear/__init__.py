@@ -12,7 +12,7 @@ from edgevision.ops.emit import emit
 from edgevision.ops.operator import Operator, Tensor
 from edgevision.ops.shift_linear.bodies import BODIES
 from edgevision.ops.shift_linear.reference import example, reference
-from edgevision.ops.shift_linear.schema import ATTRIBUTES, INPUTS, NAME
+from edgevision.ops.shift_linear.schema import ARITHMETIC, ATTRIBUTES, INPUTS, NAME
 from edgevision.ops.shift_linear.torch_op import shift_linear
 
 __all__ = ["OPERATOR", "shift_linear"]
@@ -32,9 +32,7 @@ def _translate(
 
 OPERATOR = Operator(
     name=NAME,
-    doc="y = scale · (W x) + bias, every weight a signed power of two or 0 (ps, q), or a sum of two such (apot). Activations "
-    "fixed: x and bias are floored to 2^-16 and clamped to [-2^15, 2^15 - 1] first. int32: every product is an arithmetic "
-    "right shift of the 32-bit x, sums wrap around, and without a scale the bias is part of the sum.",
+    doc=f"y = scale · (W x) + bias, every weight {ARITHMETIC}",
     inputs=INPUTS,
     outputs=(Tensor(name="y", shape="[..., N]"),),
     attributes=ATTRIBUTES,

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from edgevision.ops.operator import Attribute, Tensor
 
-__all__ = ["ACTIVATIONS_ATTRIBUTE", "ATTRIBUTES", "BITS_ATTRIBUTE", "FORM_ATTRIBUTE", "INPUTS", "NAME"]
+__all__ = ["ACTIVATIONS_ATTRIBUTE", "ARITHMETIC", "ATTRIBUTES", "BITS_ATTRIBUTE", "FORM_ATTRIBUTE", "INPUTS", "NAME"]
 
 NAME = "EvShiftLinear"
+
+#: What the documentation of both shift operators says of their arithmetic.
+ARITHMETIC = (
+    "a signed power of two or 0 (ps, q), or a sum of two such (apot). Activations fixed: x and bias are floored to 2^-16 and "
+    "clamped to [-2^15, 2^15 - 1] first. int32: every product is an arithmetic right shift of the 32-bit x, sums wrap around, "
+    "and without a scale the bias is part of the sum."
+)
 
 INPUTS = (
     Tensor(name="x", shape="[..., K]", doc="rows"),

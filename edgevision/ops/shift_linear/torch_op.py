@@ -7,12 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgevision.errors import GraphError
-from edgevision.ops.bit_packing import packed_bytes
-from edgevision.ops.fixed_point import check_activations
 from edgevision.ops.shift_code import ShiftCode
 from edgevision.ops.shift_linear.schema import NAME
-from edgevision.ops.shift_torch import finished, floored, shifted, unpacked, weight
+from edgevision.ops.shift_torch import (
+    check,
+    finished,
+    floored,
+    scaled,
+    shifted,
+    unpacked,
+    vector_gradients,
+    weight,
+)
 
 __all__ = ["shift_linear"]
 
@@ -22,12 +28,9 @@ _SCHEMA = (
 )
 
 
-def _check(x: Tensor, packed: Tensor, form: str, bits: int, activations: str) -> ShiftCode:
+def _code(x: Tensor, packed: Tensor, form: str, bits: int, activations: str) -> ShiftCode:
     code = ShiftCode(form=form, bits=bits)
-    check_activations(NAME, activations)
-    if packed.dim() != 2 or packed.dtype != torch.uint8 or packed.shape[1] != packed_bytes(x.shape[-1], code.width):
-        wanted = f"uint8 [N, {packed_bytes(x.shape[-1], code.width)}]"
-        raise GraphError(NAME, f"packed weights are {packed.dtype} {tuple(packed.shape)}", f"give {wanted}")
+    check(NAME, packed, x.shape[-1], code, activations)
     return code
 
 
@@ -42,12 +45,11 @@ def _shift_linear(
     bits: int = 5,
     activations: str = "float",
 ) -> Tensor:
-    code = _check(x, packed, form, bits, activations)
+    code = _code(x, packed, form, bits, activations)
     if activations == "int32":
         return _integer(x, packed, code, scale, bias)
     fixed = activations == "fixed"
-    w = weight(packed, code, x.shape[-1], x)
-    w = w if scale is None else w * scale[:, None]
+    w = scaled(weight(packed, code, x.shape[-1], x), scale)
     return torch.nn.functional.linear(
         floored(x) if fixed else x, w, floored(bias) if fixed and bias is not None else bias
     )
@@ -72,7 +74,7 @@ def _(
     bits: int = 5,
     activations: str = "float",
 ) -> Tensor:
-    _check(x, packed, form, bits, activations)
+    _code(x, packed, form, bits, activations)
     return x.new_empty(*x.shape[:-1], packed.shape[0])
 
 
@@ -84,14 +86,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, 
 def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
     """Flooring is passed straight through, as in the papers."""
     x, packed, scale, bias, y = ctx.saved_tensors
-    w = weight(packed, ctx.code, x.shape[-1], x)
-    dx = (dy if scale is None else dy * scale) @ w
-    over = tuple(range(dy.dim() - 1))
-    dscale = None
-    if scale is not None:
-        before = (y if bias is None else y - bias) / scale
-        dscale = (dy * before).sum(over)
-    return dx, None, dscale, None if bias is None else dy.sum(over)
+    dx = dy @ scaled(weight(packed, ctx.code, x.shape[-1], x), scale)
+    return dx, None, *vector_gradients(dy, y, scale, bias, -1)
 
 
 _shift_linear.register_autograd(_backward, setup_context=_remember)

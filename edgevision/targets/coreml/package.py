@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevision.errors import OutputError, UsageError
+from edgevision.passes.dense_shifts import SHIFTS
 from edgevision.targets.coreml.deployment import deployment
 from edgevision.targets.coreml.image import Image, normalize
 from edgevision.targets.coreml.names import mil_name
@@ -79,7 +80,7 @@ def convert(model: ir.Model, options: PackageOptions) -> Any:
             compute_precision=_compute_precision(options.precision),
             classifier_config=classifier,
             skip_model_load=True,
-            pass_pipeline=_passes(),
+            pass_pipeline=_passes(model),
         )
     result.user_defined_metadata.update(options.metadata)
     return result
@@ -93,15 +94,19 @@ def _compute_precision(precision: str) -> Any:
     return ct.transform.FP16ComputePrecision(op_selector=computes_in_fp16)
 
 
-def _passes() -> Any:
-    """The passes of coremltools, without the one that turns `x g + b` into a batch norm of variance 1.
+def _passes(model: ir.Model) -> Any:
+    """The passes of coremltools, without those that compute something else.
 
-    It keeps the default epsilon of 1e-5, so the result is `g` times 5e-6 off.
+    The one that turns `x g + b` into a batch norm of variance 1 keeps the default epsilon of 1e-5, so the result is `g`
+    times 5e-6 off. The one that takes a factor into the convolution before it would take the 2^16 of fixed-point
+    activations, which `precision.py` keeps out of fp16, into one.
     """
     import coremltools as ct
 
     pipeline = ct.PassPipeline.DEFAULT
     pipeline.remove_passes({"common::fuse_elementwise_to_batchnorm"})
+    if any(node.op_type in SHIFTS for node in model.graph.all_nodes()):
+        pipeline.remove_passes({"common::fuse_conv_scale"})
     return pipeline
 
 

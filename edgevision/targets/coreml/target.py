@@ -99,8 +99,10 @@ class CoreML:
         missing = self.why_not()
         if missing is not None:
             raise TargetError("target coreml", missing.reason, missing.mend)
+        from edgevision.passes.unpack_shifts import refuse_integer_shifts
         from edgevision.targets.coreml.build import build
 
+        refuse_integer_shifts(model, "Core ML")
         return build(self, model, folder)
 
     def load(self, path: Path) -> Runner:

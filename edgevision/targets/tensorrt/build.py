@@ -80,10 +80,12 @@ class TensorRT:
             TargetError: the build fails; names the step and the reason.
         """
         from edgevision.cache import default_cache
+        from edgevision.passes.unpack_shifts import refuse_integer_shifts
         from edgevision.targets.tensorrt.admission import admit, check_file
         from edgevision.targets.tensorrt.kernels import Kernels
         from edgevision.targets.tensorrt.prepare import prepare
 
+        refuse_integer_shifts(model, "TensorRT")
         flavor = self._flavor()
         capabilities = self._capabilities(flavor)
         profile = self._profile(model)

@@ -117,9 +117,9 @@ struct ShiftLinear {
   const float* bias;      // [outputs] or null
   int32_t* operands;      // [rows, padded(inputs)], scratch
   int32_t* special;       // [rows], scratch: whether a row holds an infinity or NaN
-  float* y;               // [rows, outputs]
+  float* y;               // [rows, outputs], with these strides
   const ShiftCodes* codes;
-  int64_t rows, inputs, outputs, bytes;
+  int64_t rows, inputs, outputs, bytes, row_stride, output_stride;
   Activations activations;
 
   // Whole vectors of any instruction set.
@@ -139,6 +139,19 @@ struct ShiftLinear {
     const int word = row[byte] | (byte + 1 < bytes ? row[byte + 1] << 8 : 0);
     return word >> (bit % 8) & ((1 << width) - 1);
   }
+};
+
+// A 2-d convolution with such weights: every position of the result is a row of a linear layer, which meets what lies
+// under the kernel there. `layer` is that of one group; of its rows, `layer.rows` from `first_row` on are computed at a
+// time, for `some_groups` groups of one image from `first_group` on.
+struct ShiftConv {
+  static constexpr int64_t kMostOperands = int64_t{1} << 20;
+  ShiftLinear layer;
+  const float* x;  // [images, groups * channels, height, width]
+  int64_t images, groups, channels, height, width, plane, columns;  // plane, columns: of the result
+  int64_t kernel[2], strides[2], before[2], dilations[2];           // before: pads at the top and left
+  int64_t image, first_group, some_groups, first_row;
+  int64_t operands() const { return some_groups * layer.rows * ShiftLinear::padded(layer.inputs); }
 };
 
 struct Kernels {
@@ -169,6 +182,10 @@ struct Kernels {
   void (*shift_linear_prepare)(const ShiftLinear&, int64_t row);
   int64_t (*shift_linear_items)(const ShiftLinear&);
   void (*shift_linear)(const ShiftLinear&, int64_t item);
+  // The same for a convolution: `shift_conv_prepare` for each row of each group at hand.
+  void (*shift_conv_prepare)(const ShiftConv&, int64_t row);
+  int64_t (*shift_conv_items)(const ShiftConv&);
+  void (*shift_conv)(const ShiftConv&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

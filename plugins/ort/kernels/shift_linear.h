@@ -22,14 +22,21 @@ class ShiftLinearKernel {
 
   static void prepare(const ShiftLinear& s, int64_t row) {
     const float* x = s.x + row * s.inputs;
+    prepare(s, row, [&x] { return *x++; });
+  }
+
+  // `next` gives one input of the row after the other.
+  template <class Next>
+  static void prepare(const ShiftLinear& s, int64_t row, Next&& next) {
     int32_t* operand = s.operands + row * ShiftLinear::padded(s.inputs);
     bool special = false;
     for (int64_t k = 0; k < s.inputs; ++k) {
+      const float x = next();
       if (s.activations == ShiftLinear::Activations::kInteger) {
-        operand[k] = ShiftLinear::units(x[k]);
+        operand[k] = ShiftLinear::units(x);
         continue;
       }
-      const float value = s.activations == ShiftLinear::Activations::kFixed ? ShiftLinear::floored(x[k]) : x[k];
+      const float value = s.activations == ShiftLinear::Activations::kFixed ? ShiftLinear::floored(x) : x;
       std::memcpy(operand + k, &value, sizeof value);
       special |= !std::isfinite(value);
     }
@@ -142,7 +149,7 @@ class ShiftLinearKernel {
     }
     for (int64_t r = 0; r < Rows; ++r)
       for (int64_t o = 0; o < count; ++o) {
-        float* y = s.y + (row + r) * s.outputs + first + o;
+        float* y = at(s, row + r, first + o);
         Total lanes[W], before = 0;
         std::memcpy(lanes, &sums[r][o], sizeof lanes);
         for (int half = W / 2; half > 0; half /= 2)
@@ -154,19 +161,23 @@ class ShiftLinearKernel {
   }
 
   static void finish(const ShiftLinear& s, int64_t row, int64_t output, float*) {
-    float* y = s.y + row * s.outputs + output;
+    float* y = at(s, row, output);
     if (s.special[row]) *y = multiplied(s, row, output);
     if (s.scale) *y *= s.scale[output];
     if (s.bias) *y += s.activations == ShiftLinear::Activations::kFixed ? ShiftLinear::floored(s.bias[output]) : s.bias[output];
   }
 
   static void finish(const ShiftLinear& s, int64_t row, int64_t output, uint32_t*) {
-    float* y = s.y + row * s.outputs + output;
+    float* y = at(s, row, output);
     uint32_t total;
     std::memcpy(&total, y, sizeof total);
     if (s.bias && !s.scale) total += static_cast<uint32_t>(ShiftLinear::units(s.bias[output]));
     *y = static_cast<float>(static_cast<int32_t>(total)) / ShiftLinear::kOne;
     if (s.scale) *y = *y * s.scale[output] + (s.bias ? ShiftLinear::floored(s.bias[output]) : 0.0f);
+  }
+
+  static float* at(const ShiftLinear& s, int64_t row, int64_t output) {
+    return s.y + row * s.row_stride + output * s.output_stride;
   }
 
   // Infinities and NaN have no exponent to take from: their rows are multiplied out.

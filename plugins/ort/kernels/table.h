@@ -5,6 +5,7 @@
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
+#include "shift_conv.h"
 #include "shift_linear.h"
 #include "wavelet_block.h"
 #include "wavelet_conv.h"
@@ -57,6 +58,9 @@ struct Table {
             &ShiftLinearKernel<V>::prepare,
             &ShiftLinearKernel<V>::items,
             &ShiftLinearKernel<V>::run,
+            &ShiftConvKernel<V>::prepare,
+            &ShiftConvKernel<V>::items,
+            &ShiftConvKernel<V>::run,
             &exp,
             &softplus,
             &gelu};

@@ -23,6 +23,7 @@ void fuzz(long runs) {
     fuzz_wavelet_conv(random);
     fuzz_response_norm(random);
     fuzz_shift_linear(random);
+    fuzz_shift_conv(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

@@ -46,6 +46,29 @@ void refuse_fused() {
   expect_refused("'form' is 'sp2'", [] { plan_shift_codes("EvShiftLinear", "sp2", 5); });
   expect_refused("'bits' is 9", [] { plan_shift_codes("EvShiftLinear", "ps", 9); });
 
+  const auto conv = [&](const Shape& x, const Shape& packed, int64_t kernel, int64_t stride, int64_t group) {
+    const ConvGeometry g{{kernel, 3}, {stride, 1}, {0, 0, 0, 0}, {1, 1}, group};
+    return plan_shift_conv({x, packed, {}, {}}, g, 5, out);
+  };
+  conv({0, 2, 5, 5}, {3, 15}, 3, 1, 1);
+  conv({1, 2, 5, 5}, {0, 15}, 3, 1, 1);
+  conv({1, 1, 40000, 5000}, {4, 10}, 3, 1, 1);
+  expect_refused("EvShiftConv: 'x' has shape", [&] { conv({1, 1, huge / 4, 4}, {3, 10}, 3, 1, 1); });
+  expect_refused("EvShiftConv: 'x' has rank 3", [&] { conv({1, 5, 5}, {3, 10}, 3, 1, 1); });
+  expect_refused("EvShiftConv: 'y' has shape", [&] { conv({1, 1, huge / 8, 4}, {8, 10}, 3, 1, 1); });
+  expect_refused("EvShiftConv: 'kernel' has shape", [&] {
+    plan_shift_conv({{1, 8, 5, 5}, {3, 5}, {}, {}}, {{huge / 4, 3}, {1, 1}, {huge / 4 - 5, 0, 0, 0}, {1, 1}, 1}, 5, out);
+  });
+  expect_refused("smaller than the kernel", [&] { conv({1, 2, 5, 5}, {3, 15}, 7, 1, 1); });
+  expect_refused("'packed' has shape [3, 10]", [&] { conv({1, 2, 5, 5}, {3, 10}, 3, 1, 1); });
+  expect_refused("'group' is 2, which does not divide", [&] { conv({1, 2, 5, 5}, {3, 10}, 3, 1, 2); });
+  expect_refused("'group' is 0", [&] { conv({1, 2, 5, 5}, {3, 10}, 3, 1, 0); });
+  expect_refused("'strides' has 0 in it", [&] { conv({1, 2, 5, 5}, {3, 15}, 3, 0, 1); });
+  expect_refused("'kernel_shape' has 4294967296 in it", [&] { conv({1, 2, 5, 5}, {3, 15}, 2 * huge, 1, 1); });
+  expect_refused("'pads' has 2 values", [&] {
+    plan_shift_conv({{1, 2, 5, 5}, {3, 5}, {}, {}}, {{1, 1}, {1, 1}, {0, 0}, {1, 1}, 1}, 5, out);
+  });
+
   const auto projected = [&](const Shape& x, int64_t channels, int64_t rank) {
     return plan_projected_scan({x, {rank + 2, channels}, {channels, rank}, {channels, 1}, {channels}, {channels}},
                                &zero, 1, false);

@@ -2,7 +2,6 @@
 #include "check.h"
 
 namespace edgevision::driver {
-namespace {
 
 int64_t shifted(const ShiftCodes& codes, int code, int64_t x) {
   int64_t sum = 0;
@@ -10,6 +9,8 @@ int64_t shifted(const ShiftCodes& codes, int code, int64_t x) {
     if (shift[code] != ShiftCodes::kNone) sum += (codes.negative[code] ? -1 : 1) * (x >> std::min<int>(shift[code], 63));
   return sum;
 }
+
+namespace {
 
 std::vector<double> plain_shift_linear(const ShiftLinear& s) {
   const bool integer = s.activations == ShiftLinear::Activations::kInteger;
