@@ -43,6 +43,8 @@ from torch import Generator, Tensor, nn
 
 __all__ = ["randomise_"]
 
+#: Of a norm's outputs, in std: their mean over the channels, and how far the channels lie apart.
+_CENTRE, _SPREAD = 0.7, 1.0
 _STEP_BIASES = ("dt_projs_bias", "dt_bias")
 _HASHING: Mapping[str, Callable[[Tensor], Tensor]] = {
     "anchor": lambda n: n / math.sqrt(n.shape[-1]),
@@ -85,7 +87,7 @@ def _measure_statistics(module: nn.Module, seed: int, example: Sequence[Tensor])
             var, mean = torch.var_mean(x, axes, correction=0)
             # A channel that a ReLU has silenced would otherwise be blown up to the size of the others.
             var = var.clamp_min(max(0.01 * float(var.mean()), 1e-6))
-            shift = 0.7 + _normal(_generator(seed, f"{name}.running_mean"), mean.shape)
+            shift = _CENTRE + _SPREAD * _normal(_generator(seed, f"{name}.running_mean"), mean.shape)
             norm.get_buffer("running_mean").copy_(mean - shift * var.sqrt())
             norm.get_buffer("running_var").copy_(
                 var * (0.7 + _uniform(_generator(seed, f"{name}.running_var"), var.shape))
