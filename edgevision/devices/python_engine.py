@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from edgevision.bundle import inside
 from edgevision.devices.device import Device, Finished
-from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, Timed
+from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, HalfTimedError, Timed
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.runner import Told, read_tensors, write_tensors
 from edgevision.devices.sampling import Recording, sampling_script
@@ -131,11 +131,11 @@ class PythonEngine:
             "default_capabilities": ["the GPU it was built on"],
         }
 
-    def time(self, device: Device, samples: Samples, options: ProfileOptions) -> Timed:
+    def time(self, samples: Samples, options: ProfileOptions) -> Timed:
         """Every run streams back."""
         feed = samples.feeds[0]
         write_tensors(self._scratch / FEEDS, feed)
-        device.push(self._scratch / FEEDS, FEEDS)
+        self._device.push(self._scratch / FEEDS, FEEDS)
         told, recording = Told(), Recording()
         with_copies: list[float] = []
 
@@ -147,9 +147,14 @@ class PythonEngine:
 
         request: dict[str, Any] = {"engine": ENGINE, "feeds": FEEDS, "outputs": OUTPUTS, "inputs": list(feed)}
         request |= {"runs": options.runs, "seconds": options.seconds}
-        with device.beside(sampling_script(LONGEST_RUN), recording.line):
-            names = self._work("time_engine", request, LONGEST_RUN, on_event)["outputs"]
-        device.pull(OUTPUTS, self._scratch / OUTPUTS)
+        try:
+            with self._device.beside(sampling_script(LONGEST_RUN), recording.line):
+                names = self._work("time_engine", request, LONGEST_RUN, on_event)["outputs"]
+        except DeviceError as ended:
+            if not told.samples:
+                raise
+            raise HalfTimedError(ended, told) from ended
+        self._device.pull(OUTPUTS, self._scratch / OUTPUTS)
         arrays = read_tensors(self._scratch / OUTPUTS)
         return Timed(
             compute=told.samples,

@@ -79,7 +79,7 @@ class TrtexecEngine:
         precision = str(self._manifest.target.get("precision"))
         self._ran(build_command(self._program, self._version, precision), LONGEST_BUILD)
 
-    def time(self, device: Device, samples: Samples, options: ProfileOptions) -> Timed:
+    def time(self, samples: Samples, options: ProfileOptions) -> Timed:
         """Sensors are read from when trtexec says that it starts until it tells what it found."""
         self._push_feeds(samples)
         recording = Recording()
@@ -90,13 +90,13 @@ class TrtexecEngine:
 
         inputs = list(samples.feeds[0])
         command = time_command(self._program, inputs, options.runs, options.seconds, layers=options.per_op)
-        with device.beside(sampling_script(LONGEST_RUN), recording.line):
+        with self._device.beside(sampling_script(LONGEST_RUN), recording.line):
             self._ran(command, LONGEST_RUN, on_line)
         for name in (TIMES, OUTPUTS, *([LAYERS] if options.per_op else [])):
-            device.pull(name, self._scratch / name)
-        compute, with_copies = read_times(self._scratch / TIMES, device.name)
-        outputs = read_outputs(self._scratch / OUTPUTS, device.name)
-        layers = read_layers(self._scratch / LAYERS, device.name) if options.per_op else None
+            self._device.pull(name, self._scratch / name)
+        compute, with_copies = read_times(self._scratch / TIMES, self._device.name)
+        outputs = read_outputs(self._scratch / OUTPUTS, self._device.name)
+        layers = read_layers(self._scratch / LAYERS, self._device.name) if options.per_op else None
         return Timed(compute=compute, with_copies=with_copies, outputs=outputs, recording=recording, layers=layers)
 
     def _push_feeds(self, samples: Samples) -> None:

@@ -50,7 +50,7 @@ float* make_output(OrtKernelContext* context, const Shape& shape) {
 
 void parallel_for(const OrtKernelContext* context, int64_t count, double nanoseconds, void* user,
                   void (*function)(void* user, size_t index)) {
-  constexpr double kWorthAThread = 20'000;  // waking a waiting thread costs a few microseconds
+  constexpr double kWorthAThread = 8'000;  // waking a waiting thread costs a few microseconds
   const double batches = std::min(static_cast<double>(count), nanoseconds / kWorthAThread);
   if (batches < 2) {
     for (int64_t i = 0; i < count; ++i) function(user, static_cast<size_t>(i));

@@ -30,7 +30,8 @@ struct WaveletConvOp {
     conv.residual = in[5].data;
     conv.y = make_output(context, in[0].shape);
     const double pixels = static_cast<double>(conv.batch * conv.channels * conv.height * conv.width);
-    const double nanoseconds = pixels * (0.3 + 0.05 * static_cast<double>(conv.taps * conv.taps));
+    const double nanoseconds = pixels * (1.0 + 0.05 * static_cast<double>(conv.taps * conv.taps)) +
+                               40.0 * static_cast<double>(conv.batch * conv.channels);  // turning the weights
     parallel_for(context, kernels()->wavelet_conv_items(conv), nanoseconds, &conv, [](void* user, size_t item) {
       kernels()->wavelet_conv(*static_cast<const WaveletConv*>(user), static_cast<int64_t>(item));
     });

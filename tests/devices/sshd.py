@@ -38,6 +38,26 @@ class Sshd:
         pairs = [tuple(map(int, line.split())) for line in found.splitlines()]
         return [pid for pid, parent in pairs if parent == self.process.pid]
 
+    def left(self, seconds: float = 20.0) -> list[str]:
+        """What of ours is still there on the device: files of the work folders' place, and programs that sessions started.
+
+        They are given some time to go; every session's environment names that place, and so does its programs'.
+        """
+        end = time.monotonic() + seconds
+        while found := [*map(str, self.tmp.iterdir()), *self._programs()]:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.05)
+        return found
+
+    def _programs(self) -> list[str]:
+        mark, found = f"TMPDIR={self.tmp}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended
+                if mark in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return found
+
     def cut(self) -> None:
         """End every connection as a pulled cable would: their servers die without a word."""
         for pid in self.sessions():

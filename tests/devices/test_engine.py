@@ -109,7 +109,7 @@ def test_built_there_timed_there_fetched_back_and_used_again(
     # A second profile loads what was fetched: this trtexec could not build.
     again = orin(server, stand_in(tmp_path / "trtexec", fail="it must not build"))
     assert profile_device(built, again, OPTIONS)["parity"]["max_abs_over_std"] < 1e-5
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 def test_an_engine_of_another_tensorrt_is_refused_before_it_is_sent(server: Sshd, built: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_failures_there_keep_nothing(server: Sshd, built: Path, tmp_path: Path) 
         profile_device(built, orin(server, stand_in(tmp_path / "trtexec", wrong=0.1)), OPTIONS)
     with pytest.raises(UsageError, match="per-op"):
         profile_device(bundle, replace(failing, python="python3"), ProfileOptions(per_op=True))
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 def test_times_of_layers(server: Sshd, built: Path, tmp_path: Path) -> None:

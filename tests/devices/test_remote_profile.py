@@ -57,7 +57,7 @@ def test_profile_of_a_device(server: Sshd, bundle: Path) -> None:
     assert document["cold_start_ms"] > 0
     assert document["peak_memory_mib"] > 1
     assert document["environment"]["after"]["load_1min"] is not None
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 @needs_runner
@@ -131,6 +131,7 @@ def test_a_runner_that_crashes(server: Sshd, bundle: Path, tmp_path: Path) -> No
     runner = script(tmp_path / "runner", "kill -SEGV $$")
     with pytest.raises(DeviceError, match="signal 11 after 0 runs"):
         profile_device(bundle, named(server, runner=runner, onnxruntime="x"), OPTIONS)
+    assert server.left() == []
 
 
 def test_a_runner_for_another_processor(server: Sshd, bundle: Path, tmp_path: Path) -> None:
@@ -172,6 +173,7 @@ def test_what_a_lost_device_had_measured_is_kept(
     assert document["latency_ms"]["samples"] == [4.0]
     assert document["verdict"] == "unstable"
     assert "lost after 1 of 100 runs" in document["reasons"][0]
+    assert server.left() == []
 
 
 def test_a_runner_that_hangs_after_some_runs(
@@ -186,7 +188,7 @@ def test_a_runner_that_hangs_after_some_runs(
     assert caught.value.document["latency_ms"]["samples"] == [4.0]
     assert not caught.value.lost
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 def test_bundle_of_another_target_is_refused(bundle: Path, tmp_path: Path) -> None:
@@ -244,7 +246,7 @@ def test_the_runner_killed_mid_run(server: Sshd, bundle: Path, tmp_path: Path) -
     assert len(document["latency_ms"]["samples"]) == document["runs"] > 0
     assert document["verdict"] == "unstable"
     assert re.match(r"it ended after \d+ of 10 runs \(the runner ended with signal 9", document["reasons"][0])
-    assert list(server.tmp.iterdir()) == []
+    assert server.left() == []
 
 
 @needs_runner

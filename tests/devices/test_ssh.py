@@ -25,7 +25,7 @@ def transport(server: Sshd, **more: str) -> SshTransport:
 def device(server: Sshd) -> Iterator[RemoteDevice]:
     with RemoteDevice("loopback", transport(server)) as opened:
         yield opened
-    eventually(lambda: list(server.tmp.iterdir()) == [])
+    assert server.left() == []
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -106,8 +106,8 @@ def test_cut_connection_loses_no_line_and_leaves_nothing(server: Sshd) -> None:
         device.run(["sh", "-c", script], seconds=100, on_line=on_line)
     device.close()
     assert lines[1:] == ["sample 1", "sample 2"]
-    eventually(lambda: not alive(lines[0]))
-    eventually(lambda: list(server.tmp.iterdir()) == [])
+    assert server.left() == []
+    assert not alive(lines[0])
     with RemoteDevice("loopback", transport(server)) as restored:
         assert restored.probe()["arch"]
 

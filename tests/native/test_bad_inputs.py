@@ -99,6 +99,16 @@ def test_nan_and_infinity_reach_the_output(bad: float) -> None:
     assert touched.sum() == 4
 
 
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_an_infinite_step_starts_at_the_first_step(reverse: int) -> None:
+    """Its state is infinite there, and NaN only from the second on: what pads a block has no part in it."""
+    inputs = scan_inputs(K=1, Dg=17, N=1, L=5)
+    inputs[6][3] = np.inf
+    y = run("EvSelectiveScan", inputs, {"delta_softplus": 1, "reverse": (reverse,)})[0]
+    assert np.isinf(y[3, -1 if reverse else 0])
+    assert np.isfinite(np.delete(y, 3, 0)).all()
+
+
 def test_an_optional_input_may_be_left_out_in_the_middle() -> None:
     inputs = scan_inputs()
     without = run("EvSelectiveScan", [*inputs[:5], None, None, inputs[7]], {})

@@ -200,6 +200,19 @@ def test_what_is_not_there_or_not_used(bundles: Path, edgevision: Command) -> No
     assert unused.code == 2 and "neither A nor B is a PyTorch model" in unused.error["reason"]
 
 
+def test_an_engine_without_its_gpu(
+    tiny_bundle: Path, edgevision: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "trt")
+    manifest = json.loads((tmp_path / "trt" / "manifest.json").read_text())
+    manifest["target"]["name"] = "trt"
+    (tmp_path / "trt" / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr("edgevision.quantize.compare_inputs.open_artifact", lambda *_: None)
+    ended = edgevision("compare", tiny_bundle, tmp_path / "trt", "--json")
+    assert ended.code == 5
+    assert ended.error["mend"] == f"give its graph instead: {tmp_path / 'trt' / 'model.onnx'}"
+
+
 def test_command_line(tmp_path: Path) -> None:
     model = residual_net()
     ir.save(model, tmp_path / "a.onnx")

@@ -3,8 +3,9 @@
 //   v = sum_g x[g];  y[c] = ((v[c] - mean v) / sqrt(var v + epsilon) * weight[c] + bias[c]) * silu(z[c])
 //
 // A work item is a strip of pixels through all channels, a few cache lines wide: channels lie far apart, often by a power
-// of two, and a strip of one line would meet the same cache set at every one. Three walks (sum, variance, scale) over
-// what the first leaves in y: the variance of differences from the mean keeps its digits where the mean is large.
+// of two, and a strip of one line would meet the same cache set at every one. Strips are as equal as vectors allow, and
+// two where there are enough pixels, for two threads. Three walks (sum, variance, scale) over what the first leaves in y:
+// the variance of differences from the mean keeps its digits where the mean is large.
 // Lone pixels are rows of channels side by side, which is how maps look channels last: there channels are on the lanes.
 #pragma once
 
@@ -26,13 +27,20 @@ class ChannelNormKernel {
         norm_row(n, n.x + row * n.channels, n.y + row * n.channels);
       return;
     }
-    const int64_t b = index / strips(n), start = index % strips(n) * kPixels;
+    const int64_t b = index / strips(n), start = index % strips(n) * width(n);
     Strip s;
     s.x = n.x + b * n.groups * n.channels * n.pixels + start;
     s.z = n.z ? n.z + b * n.channels * n.pixels + start : nullptr;
     s.y = n.y + b * n.channels * n.pixels + start;
-    const int64_t left = n.pixels - start;
-    left >= kPixels ? walk(n, s, Whole{}) : walk(n, s, Part{left});
+    const int64_t left = n.pixels - start < width(n) ? n.pixels - start : width(n);
+    if (left == kPixels)
+      walk(n, s, Whole<kVectors>{});
+    else if (left == kPixels * 3 / 4)
+      walk(n, s, Whole<kVectors * 3 / 4>{});
+    else if (left == kPixels / 2)
+      walk(n, s, Whole<kVectors / 2>{});
+    else
+      walk(n, s, Part{left});
   }
 
  private:
@@ -45,11 +53,13 @@ class ChannelNormKernel {
     float* y;
   };
 
-  // How the vectors of a strip are read and written: all of them, or as many pixels as are left.
+  // How the vectors of a strip are read and written: whole ones, whose number the compiler knows (a third of the time),
+  // or as many pixels as are left.
+  template <int kCount>
   struct Whole {
     F load(const float* p, int v) const { return V::load(p + v * W); }
     void store(float* p, int v, F x) const { V::store(p + v * W, x); }
-    int vectors() const { return kVectors; }
+    int vectors() const { return kCount; }
   };
   struct Part {
     int64_t left;
@@ -58,7 +68,12 @@ class ChannelNormKernel {
     int vectors() const { return static_cast<int>((left + W - 1) / W); }
   };
 
-  static int64_t strips(const ChannelNorm& n) { return (n.pixels + kPixels - 1) / kPixels; }
+  static int64_t width(const ChannelNorm& n) {
+    const int64_t whole = (n.pixels + kPixels - 1) / kPixels, count = whole == 1 && n.pixels > kPixels / 2 ? 2 : whole;
+    const int64_t even = count ? (n.pixels + count - 1) / count : 1;
+    return (even + W - 1) / W * W;
+  }
+  static int64_t strips(const ChannelNorm& n) { return (n.pixels + width(n) - 1) / width(n); }
 
   static bool in_rows(const ChannelNorm& n) { return n.pixels == 1 && n.groups == 1 && !n.z; }
 

@@ -8,11 +8,14 @@
 // lies on the stack.
 //
 // A tile goes through four loops (step sizes, recurrence, gate, and the transposes) rather than one: their exponentials
-// are independent over time, and short loops over them four vectors at a time keep the arithmetic units full.
+// are independent over time, and short loops over them several vectors at a time keep the arithmetic units full.
+//
+// One state a channel leaves so little to do in a step that the turning would be half of it: single_state_scan.h.
 #pragma once
 
 #include "kernels.h"
-#include "simd_pair.h"
+#include "simd_several.h"
+#include "single_state_scan.h"
 #include "tile.h"
 #include "vector_math.h"
 
@@ -39,6 +42,14 @@ class ScanKernel {
     item.softplus = s.softplus;
     item.reverse = s.reverse >> group & 1;
     item.state_stride = s.states;
+    if (s.states == 1) {
+      const int64_t coefficients = (b * s.groups + group) * s.length;
+      const float* D = s.D ? s.D + parameter : nullptr;
+      return SingleStateScan<V, GivenSteps>::run(
+          {item.u, item.z, s.A + parameter, s.B + coefficients, s.C + coefficients, D, item.bias, nullptr, item.y,
+           item.rows, item.length, item.softplus, item.reverse},
+          {item.delta, item.length});
+    }
     for (int64_t n = 0; n == 0 || n < s.states; n += kStates) {
       item.states = s.states - n < kStates ? s.states - n : kStates;
       item.A = s.A + parameter * s.states + n;
@@ -48,10 +59,7 @@ class ScanKernel {
       item.skips = s.D || !item.first;
       item.D = s.D && item.first ? s.D + parameter : nullptr;
       item.last = n + item.states == s.states;
-      if (s.states == 1)
-        Pass<V, true>::run(item);
-      else
-        item.rows > V::kLanes ? Pass<Pair<V>, false>::run(item) : Pass<V, false>::run(item);
+      item.rows > V::kLanes ? Pass<Several<V, 2>>::run(item) : Pass<V>::run(item);
     }
   }
 
@@ -64,6 +72,23 @@ class ScanKernel {
   static int64_t width(const Scan& s) { return s.states == 1 ? V::kLanes : 2 * V::kLanes; }
   static int64_t blocks(const Scan& s) { return (s.channels + width(s) - 1) / width(s); }
 
+  // Steps that lie in memory.
+  struct GivenSteps {
+    const float* delta;
+    int64_t length;
+
+    template <class Vectors, class Access>
+    EDGEVISION_INLINE Vectors add(Vectors bias, int64_t start, int i, Access at) const {
+      return bias + ScanBlock<V>::load(delta, length, start, i, at);
+    }
+    // The next block: more rows are walked at once than the hardware's prefetchers follow.
+    void prefetch(const SingleStateItem& item, int64_t start) const {
+      const float* const arrays[] = {delta, item.u, item.z, item.y};
+      for (const float* p : arrays)
+        if (p) prefetch_tile(p + start, length, item.rows, 1);
+    }
+  };
+
   // One pass of a work item: its rows, and the states it carries.
   struct Item {
     const float *u, *delta, *z, *A, *B, *C, *D, *bias;
@@ -72,18 +97,18 @@ class ScanKernel {
     bool skips, softplus, reverse, first, last;
   };
 
-  // Carries the channels on the lanes of U, which is V or a pair of V. `Single`: one state, which then lives in a
-  // register while the decays are computed ahead.
-  template <class U, bool Single>
+  // Carries the channels on the lanes of U, which is V or two of V.
+  template <class U>
   struct Pass {
     using F = typename U::F;
-    using Wide = Pair<Pair<V>>;
-    static constexpr int W = U::kLanes;
+    static constexpr int W = U::kLanes, kVectors = W / V::kLanes;
+    static constexpr int kAtOnce = V::kChains < kVectors ? 1 : V::kChains / kVectors;  // states, or steps
+    using Wide = Several<V, kAtOnce * kVectors>;
 
-    alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], decay[Single ? kTile * W : 1];
-    alignas(64) float A[Single ? W : kStates * W], state[Single ? W : kStates * W];
-    alignas(64) float B[Single ? 1 : kTile * kStates], C[Single ? 1 : kTile * kStates];
+    alignas(64) float delta[kTile * W], u[kTile * W], drive[kTile * W], A[kStates * W], state[kStates * W];
+    alignas(64) float B[kTile * kStates], C[kTile * kStates];
     F skip, bias;
+    int64_t next;  // where the next tile starts, or -1
 
     static void run(const Item& item) {
       Pass pass;
@@ -94,7 +119,7 @@ class ScanKernel {
         const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
         transpose_in<V, W>(item.delta + start, item.length, item.rows, steps, pass.delta, W);
         transpose_in<V, W>(item.u + start, item.length, item.rows, steps, pass.u, W);
-        if (i + 1 < tiles) prefetch(item, (item.reverse ? tiles - 2 - i : i + 1) * kTile);
+        pass.next = i + 1 == tiles ? -1 : start + (item.reverse ? -kTile : kTile);
         pass.step_sizes(item, steps);
         if (!item.first) transpose_in<V, W>(item.y + start, item.length, item.rows, steps, pass.u, W);
         item.skips ? pass.template advance<true>(item, start, steps) : pass.template advance<false>(item, start, steps);
@@ -103,68 +128,58 @@ class ScanKernel {
       }
     }
 
-    static void prefetch(const Item& item, int64_t start) {
-      const int64_t steps = item.length - start < kTile ? item.length - start : kTile;
-      prefetch_tile(item.delta + start, item.length, item.rows, steps);
-      prefetch_tile(item.u + start, item.length, item.rows, steps);
-      prefetch_tile(item.y + start, item.length, item.rows, steps);
-      if (item.z && item.last) prefetch_tile(item.z + start, item.length, item.rows, steps);
+    // A row of the next tile, every few steps of this one: all rows at once would wait for each other.
+    void prefetch(const Item& item, int64_t step) const {
+      constexpr int64_t kEvery = kTile / W ? kTile / W : 1;
+      const int64_t row = step / kEvery;
+      if (next < 0 || step % kEvery || row >= item.rows) return;
+      const float* const arrays[] = {item.delta, item.u, item.y, item.last ? item.z : nullptr};
+      for (const float* p : arrays)
+        if (p) prefetch_tile(p + row * item.length + next, item.length, 1, kTile);
     }
 
     void begin(const Item& item) {
       skip = item.D ? U::load(item.D, item.rows) : U::set(1.0f);  // 1: a later pass adds to y
       bias = item.bias ? U::load(item.bias, item.rows) : U::set(0.0f);
-      if constexpr (Single)
-        U::store(A, U::load(item.A, item.rows));
-      else
-        transpose_in<V, W>(item.A, item.state_stride, item.rows, item.states, A, W);
+      transpose_in<V, W>(item.A, item.state_stride, item.rows, item.states, A, W);
       for (int64_t n = 0; n < item.states; ++n) {
         U::store(A + n * W, U::load(A + n * W) * U::set(1.44269504088896341f));  // exp(x) = 2^(x / ln 2)
         U::store(state + n * W, U::set(0.0f));
       }
     }
 
-    static typename Wide::F widen(F x) {
-      if constexpr (W == V::kLanes)
-        return Wide::both(Pair<V>::both(x));
+    // The same for every state or step that is worked on at once.
+    EDGEVISION_INLINE static typename Wide::F repeat(F x) {
+      if constexpr (kVectors == 1)
+        return Wide::all(x);
       else
-        return Wide::both(x);
+        return Wide::each([&](int i) { return x.v[i % kVectors]; });
     }
 
-    // delta becomes the step size dt, drive = dt u, and decay = exp(dt A) where there is one A a channel.
+    // delta becomes the step size dt, drive = dt u.
     void step_sizes(const Item& item, int64_t steps) {
-      const typename Wide::F wide_bias = widen(bias), wide_A = widen(U::load(A));
+      const typename Wide::F wide_bias = repeat(bias);
       for (int64_t i = 0; i < steps * W; i += Wide::kLanes) {
         typename Wide::F dt = Wide::load(delta + i) + wide_bias;
         if (item.softplus) dt = Math<Wide>::softplus(dt);
+        Wide::store(delta + i, dt);
         Wide::store(drive + i, dt * Wide::load(u + i));
-        if constexpr (Single)
-          Wide::store(decay + i, Math<Wide>::exp2(wide_A * dt));
-        else
-          Wide::store(delta + i, dt);
       }
     }
 
     // u becomes y: what was there times the skip weight (or nothing of it) plus what the states say.
     template <bool Skips>
     void advance(const Item& item, int64_t start, int64_t steps) {
-      if constexpr (!Single) load_coefficients(item, start, steps);
+      load_coefficients(item, start, steps);
       const int64_t step = item.reverse ? -1 : 1;
-      const float *b = item.B + start, *c = item.C + start;
-      F h = U::load(state);
       for (int64_t j = 0, t = item.reverse ? steps - 1 : 0; j < steps; ++j, t += step) {
-        const F dt_u = U::load(drive + t * W);
         F sum = U::set(0.0f);
         if constexpr (Skips) sum = skip * U::load(u + t * W);
-        if constexpr (Single) {
-          h = U::fma(U::load(decay + t * W), h, dt_u * U::set(b[t]));
-          sum = U::fma(h, U::set(c[t]), sum);
-        } else {
-          sum = advance_states(item.states, U::load(delta + t * W), dt_u, B + t * kStates, C + t * kStates, sum);
-        }
+        sum = advance_states(item.states, U::load(delta + t * W), U::load(drive + t * W), B + t * kStates,
+                             C + t * kStates, sum);
         U::store(u + t * W, sum);
+        prefetch(item, j);
       }
-      if constexpr (Single) U::store(state, h);
     }
 
     void load_coefficients(const Item& item, int64_t start, int64_t steps) {
@@ -176,11 +191,31 @@ class ScanKernel {
     }
 
     F advance_states(int64_t states, F dt, F dt_u, const float* b, const float* c, F sum) {
-      for (int64_t n = 0; n < states; ++n) {
+      const typename Wide::F wide_dt = repeat(dt), wide_dt_u = repeat(dt_u);
+      int64_t n = 0;
+      for (; n + kAtOnce <= states; n += kAtOnce) {
+        const typename Wide::F a = Math<Wide>::exp2(Wide::load(A + n * W) * wide_dt);
+        const typename Wide::F drive = wide_dt_u * Wide::each([&](int i) { return V::set(b[n + i / kVectors]); });
+        const typename Wide::F h = Wide::fma(a, Wide::load(state + n * W), drive);
+        Wide::store(state + n * W, h);
+        sum = add_states(h, c + n, sum);
+      }
+      for (; n < states; ++n) {
         const F a = Math<U>::exp2(U::load(A + n * W) * dt);
         const F h = U::fma(a, U::load(state + n * W), dt_u * U::set(b[n]));
         U::store(state + n * W, h);
         sum = U::fma(h, U::set(c[n]), sum);
+      }
+      return sum;
+    }
+
+    EDGEVISION_INLINE static F add_states(typename Wide::F h, const float* c, F sum) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kAtOnce * kVectors; ++i) {
+        if constexpr (kVectors == 1)
+          sum = V::fma(h.v[i], V::set(c[i]), sum);
+        else
+          sum.v[i % kVectors] = V::fma(h.v[i], V::set(c[i / kVectors]), sum.v[i % kVectors]);
       }
       return sum;
     }

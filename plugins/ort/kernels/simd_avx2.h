@@ -9,7 +9,7 @@ namespace edgevision {
 
 struct Avx2 {
   using F = __m256;
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = 8, kQuad = 4, kChains = 4;
 
   static F set(float x) { return _mm256_set1_ps(x); }
   static F load(const float* p) { return _mm256_loadu_ps(p); }
@@ -21,7 +21,7 @@ struct Avx2 {
   static F sqrt(F x) { return _mm256_sqrt_ps(x); }
   static F min(F a, F b) { return _mm256_min_ps(a, b); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }
-  static F negative_abs(F x) { return _mm256_or_ps(x, _mm256_set1_ps(-0.0f)); }
+  static F negative_abs(F x, F most) { return max(set(0.0f) - most, _mm256_or_ps(x, _mm256_set1_ps(-0.0f))); }
 
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
@@ -44,26 +44,18 @@ struct Avx2 {
     b = _mm256_permute2f128_ps(low, high, 0x31);
   }
 
-  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-    F v[8], t[8];
-#pragma GCC unroll 4
-    for (int i = 0; i < 8; i += 2) {
-      const F x = load(src + i * src_stride), y = load(src + (i + 1) * src_stride);
-      t[i] = _mm256_unpacklo_ps(x, y);
-      t[i + 1] = _mm256_unpackhi_ps(x, y);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-      v[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-      v[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-      v[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-      v[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      store(dst + i * dst_stride, _mm256_permute2f128_ps(v[i], v[i + 4], 0x20));
-      store(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(v[i], v[i + 4], 0x31));
-    }
+  static void transpose_quads(F (&v)[kQuad]) {
+    const F ab = _mm256_unpacklo_ps(v[0], v[1]), AB = _mm256_unpackhi_ps(v[0], v[1]);
+    const F cd = _mm256_unpacklo_ps(v[2], v[3]), CD = _mm256_unpackhi_ps(v[2], v[3]);
+    v[0] = _mm256_shuffle_ps(ab, cd, 0x44);
+    v[1] = _mm256_shuffle_ps(ab, cd, 0xee);
+    v[2] = _mm256_shuffle_ps(AB, CD, 0x44);
+    v[3] = _mm256_shuffle_ps(AB, CD, 0xee);
+  }
+  static void exchange_quads(F (&v)[kLanes / kQuad]) {
+    const F low = _mm256_permute2f128_ps(v[0], v[1], 0x20);
+    v[1] = _mm256_permute2f128_ps(v[0], v[1], 0x31);
+    v[0] = low;
   }
 
  private:

@@ -9,7 +9,7 @@ namespace edgevision {
 
 struct Avx512 {
   using F = __m512;
-  static constexpr int kLanes = 16;
+  static constexpr int kLanes = 16, kQuad = 4, kChains = 8;
 
   static F set(float x) { return _mm512_set1_ps(x); }
   static F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -21,7 +21,7 @@ struct Avx512 {
   static F sqrt(F x) { return _mm512_maskz_sqrt_ps(0xffff, x); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
-  static F negative_abs(F x) { return _mm512_or_ps(x, _mm512_set1_ps(-0.0f)); }
+  static F negative_abs(F x, F most) { return _mm512_range_ps(x, most, 0xe); }  // the lesser magnitude, sign set
 
   // VREDUCEPS gives 0 for infinities and VSCALEFPS saturates by itself, so no bound is needed.
   static F representable(F x) { return x; }
@@ -43,32 +43,21 @@ struct Avx512 {
     b = _mm512_permutex2var_ps(even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), odd);
   }
 
-  // Pairs, then quadruples within 128-bit quarters, then the quarters themselves. (The pragmas unroll early enough for
-  // the arrays to become registers.)
-  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-    F v[16], t[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 16; i += 2) {
-      const F x = load(src + i * src_stride), y = load(src + (i + 1) * src_stride);
-      t[i] = _mm512_unpacklo_ps(x, y);
-      t[i + 1] = _mm512_unpackhi_ps(x, y);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 16; i += 4) {
-      v[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
-      v[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
-      v[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-      v[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const F a = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88), b = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
-      const F c = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd), d = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
-      store(dst + i * dst_stride, _mm512_shuffle_f32x4(a, b, 0x88));
-      store(dst + (i + 8) * dst_stride, _mm512_shuffle_f32x4(a, b, 0xdd));
-      store(dst + (i + 4) * dst_stride, _mm512_shuffle_f32x4(c, d, 0x88));
-      store(dst + (i + 12) * dst_stride, _mm512_shuffle_f32x4(c, d, 0xdd));
-    }
+  static void transpose_quads(F (&v)[kQuad]) {
+    const F ab = _mm512_unpacklo_ps(v[0], v[1]), AB = _mm512_unpackhi_ps(v[0], v[1]);
+    const F cd = _mm512_unpacklo_ps(v[2], v[3]), CD = _mm512_unpackhi_ps(v[2], v[3]);
+    v[0] = _mm512_shuffle_ps(ab, cd, 0x44);
+    v[1] = _mm512_shuffle_ps(ab, cd, 0xee);
+    v[2] = _mm512_shuffle_ps(AB, CD, 0x44);
+    v[3] = _mm512_shuffle_ps(AB, CD, 0xee);
+  }
+  static void exchange_quads(F (&v)[kLanes / kQuad]) {
+    const F ab = _mm512_shuffle_f32x4(v[0], v[1], 0x44), AB = _mm512_shuffle_f32x4(v[0], v[1], 0xee);
+    const F cd = _mm512_shuffle_f32x4(v[2], v[3], 0x44), CD = _mm512_shuffle_f32x4(v[2], v[3], 0xee);
+    v[0] = _mm512_shuffle_f32x4(ab, cd, 0x88);
+    v[1] = _mm512_shuffle_f32x4(ab, cd, 0xdd);
+    v[2] = _mm512_shuffle_f32x4(AB, CD, 0x88);
+    v[3] = _mm512_shuffle_f32x4(AB, CD, 0xdd);
   }
 
  private:

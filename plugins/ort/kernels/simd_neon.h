@@ -9,7 +9,7 @@ namespace edgevision {
 
 struct Neon {
   using F = float32x4_t;
-  static constexpr int kLanes = 4;
+  static constexpr int kLanes = 4, kQuad = 4, kChains = 4;
 
   static F set(float x) { return vdupq_n_f32(x); }
   static F load(const float* p) { return vld1q_f32(p); }
@@ -32,7 +32,7 @@ struct Neon {
   // NaN in either argument gives NaN, which is more than the family asks for.
   static F min(F a, F b) { return vminq_f32(a, b); }
   static F max(F a, F b) { return vmaxq_f32(a, b); }
-  static F negative_abs(F x) { return vnegq_f32(vabsq_f32(x)); }
+  static F negative_abs(F x, F most) { return vnegq_f32(vminq_f32(vabsq_f32(x), most)); }
 
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
   static F split(F x, F& n) {
@@ -47,15 +47,12 @@ struct Neon {
   static void deinterleave(F a, F b, F& even, F& odd) { even = vuzp1q_f32(a, b), odd = vuzp2q_f32(a, b); }
   static void interleave(F even, F odd, F& a, F& b) { a = vzip1q_f32(even, odd), b = vzip2q_f32(even, odd); }
 
-  static void transpose(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
-    const F r0 = load(src), r1 = load(src + src_stride), r2 = load(src + 2 * src_stride),
-            r3 = load(src + 3 * src_stride);
-    const F a = vzip1q_f32(r0, r2), b = vzip2q_f32(r0, r2), c = vzip1q_f32(r1, r3), d = vzip2q_f32(r1, r3);
-    store(dst, vzip1q_f32(a, c));
-    store(dst + dst_stride, vzip2q_f32(a, c));
-    store(dst + 2 * dst_stride, vzip1q_f32(b, d));
-    store(dst + 3 * dst_stride, vzip2q_f32(b, d));
+  static void transpose_quads(F (&v)[kQuad]) {
+    const F a = vzip1q_f32(v[0], v[2]), b = vzip2q_f32(v[0], v[2]);
+    const F c = vzip1q_f32(v[1], v[3]), d = vzip2q_f32(v[1], v[3]);
+    v[0] = vzip1q_f32(a, c), v[1] = vzip2q_f32(a, c), v[2] = vzip1q_f32(b, d), v[3] = vzip2q_f32(b, d);
   }
+  static void exchange_quads(F (&)[1]) {}
 
  private:
   static F power(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }

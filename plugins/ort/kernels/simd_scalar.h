@@ -2,7 +2,8 @@
 //
 // Every member is a struct of static functions over its register type `F`. Min and max return their second argument
 // when either is NaN (as x86 does), so clamping with the bound first keeps NaN. Loads and stores need no alignment; a
-// partial load fills with zeros and touches nothing beyond `count`.
+// partial load fills with zeros and touches nothing beyond `count`. `kChains`: how many vectors fill the arithmetic units
+// when each waits for its own last result, as far as registers allow.
 #pragma once
 
 #include <cmath>
@@ -13,7 +14,7 @@ namespace edgevision {
 
 struct Scalar {
   using F = float;
-  static constexpr int kLanes = 1;
+  static constexpr int kLanes = 1, kQuad = 1, kChains = 1;
 
   static F set(float x) { return x; }
   static F load(const float* p) { return *p; }
@@ -27,11 +28,11 @@ struct Scalar {
   static F sqrt(F x) { return std::sqrt(x); }
   static F min(F a, F b) { return a < b ? a : b; }
   static F max(F a, F b) { return a > b ? a : b; }
-  static F negative_abs(F x) { return -std::fabs(x); }
+  static F negative_abs(F x, F most) { return max(-most, -std::fabs(x)); }  // -min(|x|, most); NaN may become -most
 
   // x, or a bound beyond which 2^x is 0 or infinity all the same, where `split` and `scale` need one.
   static F representable(F x) { return min(set(160.0f), max(set(-160.0f), x)); }
-  // x = n + r with n integral and |r| <= 1/2.
+  // x = n + r with n integral and |r| <= 1/2, so that 2^x keeps its digits where it is nearly 1.
   static F split(F x, F& n) {
     n = std::nearbyint(x);
     return x - n;
@@ -47,8 +48,11 @@ struct Scalar {
   static void deinterleave(F a, F b, F& even, F& odd) { even = a, odd = b; }
   static void interleave(F even, F odd, F& a, F& b) { a = even, b = odd; }
 
-  // dst[c * dst_stride + r] = src[r * src_stride + c] for a whole block of kLanes x kLanes.
-  static void transpose(const float* src, int64_t, float* dst, int64_t) { *dst = *src; }
+  // A block of kLanes x kLanes in registers is turned in two steps, on floats and on groups of kQuad of them: rows
+  // i, i + kQuad, i + 2 kQuad … exchange their groups, then what holds the same group of neighbouring rows is turned
+  // within the group.
+  static void transpose_quads(F (&)[kQuad]) {}
+  static void exchange_quads(F (&)[kLanes / kQuad]) {}
 
  private:
   static float power(int n) {

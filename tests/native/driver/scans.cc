@@ -78,8 +78,9 @@ std::vector<double> plain_projected_scan(const ProjectedScan& s, std::vector<dou
 
 void fuzz_scan(Random& random) {
   const int64_t batch = random.pick(0, 2), K = random.pick(1, 3), Dg = random.pick(0, 40);
-  const int64_t N = random.pick(0, 3) ? random.pick(0, 20) : random.pick(1, 150),
-                L = random.pick(0, 5) ? random.pick(0, 90) : 1;
+  const int64_t several = random.pick(0, 3) ? random.pick(0, 20) : random.pick(1, 150);
+  const int64_t N = random.flip() ? 1 : several;  // one state has a kernel of its own
+  const int64_t L = random.pick(0, 5) ? random.pick(0, 90) : 1;
   const bool shared = random.flip();
   const Shape vector{K * Dg};
   ScanShapes shapes;
