@@ -64,6 +64,7 @@ bench: $(VENV)/.bench
 
 bench-int8: $(VENV)/.bench
 	for model in mobilemamba_digits unireplknet_digits van_digits; do $(BIN)/python tests/bench/int8_peers.py $$model; done
+	$(BIN)/python tests/zoo/int8_zoo.py
 
 train-digits: $(VENV)/.core
 	$(BIN)/python -m edgevision.train

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from edgevision.devices.local import ProfileOptions
+from edgevision.devices.runner import Told
 from edgevision.devices.sampling import Recording
+from edgevision.errors import DeviceError
 from edgevision.stages.samples import Samples
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-__all__ = ["ENGINE", "GRAPH", "LONGEST_BUILD", "LONGEST_RUN", "EngineMaker", "Timed"]
+__all__ = ["ENGINE", "GRAPH", "LONGEST_BUILD", "LONGEST_RUN", "EngineMaker", "HalfTimedError", "Timed"]
 
 #: Names in the device's work folder.
 ENGINE, GRAPH = "model.engine", "model.trt.onnx"
@@ -48,6 +50,14 @@ class Timed:
     layers: Sequence[Mapping[str, Any]] | None = None
 
 
+class HalfTimedError(DeviceError):
+    """Timing ended too early; `told` is what had arrived."""
+
+    def __init__(self, ended: DeviceError, told: Told) -> None:
+        super().__init__(ended.thing, ended.reason, ended.mend)
+        self.ended, self.told = ended, told
+
+
 class EngineMaker(Protocol):
     """One way; the device is open.
 
@@ -72,5 +82,9 @@ class EngineMaker(Protocol):
         ...
 
     def time(self, samples: Samples, options: ProfileOptions) -> Timed:
-        """Time the engine in the work folder on the first sample; DeviceError when that fails."""
+        """Time the engine in the work folder on the first sample.
+
+        Raises:
+            DeviceError: it fails, as a HalfTimedError when some runs had been told.
+        """
         ...

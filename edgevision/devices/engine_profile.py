@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.devices.device import Device
-from edgevision.devices.engine_maker import ENGINE, GRAPH, EngineMaker
+from edgevision.devices.engine_maker import ENGINE, GRAPH, EngineMaker, HalfTimedError
 from edgevision.devices.engine_record import EngineRecord, check_record, read_record, write_record
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.python_engine import PythonEngine
-from edgevision.devices.remote_document import engine_document, parity_on
+from edgevision.devices.remote_document import (
+    HalfMeasuredError,
+    engine_document,
+    facts_of,
+    half_document,
+    parity_on,
+)
 from edgevision.devices.trtexec_engine import TrtexecEngine
 from edgevision.errors import DeviceError, UsageError
 from edgevision.hashing import file_sha256
@@ -40,6 +46,7 @@ def profile_engine(
     Raises:
         DataError: the engine kept from before is damaged.
         DeviceError: no TensorRT there, it fails, or the engine kept from before is for another device.
+        HalfMeasuredError: it ended while it was timed; what had been measured is in it.
         TargetError: the engine's outputs differ from the bundle's sample.
         UsageError: times per layer are asked of an engine in Python.
     """
@@ -57,7 +64,12 @@ def profile_engine(
         report("engine")
         _engine(device, maker, here, bundle / KEPT / named.name.replace("/", "_"), graph)
         report(f"{options.runs} runs")
-        timed = maker.time(samples, options)
+        try:
+            timed = maker.time(samples, options)
+        except HalfTimedError as half:
+            facts = facts_of(manifest, named, before, options, half.told)
+            facts["runtime"] = {"name": "tensorrt", "version": version, "runner": maker.name}
+            raise HalfMeasuredError(half.ended, half_document(facts, half.told, half.ended, options)) from half.ended
         after = dict(device.probe())
         parity = parity_on(_in_order(timed.outputs, manifest, samples, named.name), samples, manifest, named.name)
     return engine_document(

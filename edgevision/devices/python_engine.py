@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from edgevision.bundle import inside
 from edgevision.devices.device import Device, Finished
-from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, Timed
+from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, HalfTimedError, Timed
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.runner import Told, read_tensors, write_tensors
 from edgevision.devices.sampling import Recording, sampling_script
@@ -147,8 +147,13 @@ class PythonEngine:
 
         request: dict[str, Any] = {"engine": ENGINE, "feeds": FEEDS, "outputs": OUTPUTS, "inputs": list(feed)}
         request |= {"runs": options.runs, "seconds": options.seconds}
-        with self._device.beside(sampling_script(LONGEST_RUN), recording.line):
-            names = self._work("time_engine", request, LONGEST_RUN, on_event)["outputs"]
+        try:
+            with self._device.beside(sampling_script(LONGEST_RUN), recording.line):
+                names = self._work("time_engine", request, LONGEST_RUN, on_event)["outputs"]
+        except DeviceError as ended:
+            if not told.samples:
+                raise
+            raise HalfTimedError(ended, told) from ended
         self._device.pull(OUTPUTS, self._scratch / OUTPUTS)
         arrays = read_tensors(self._scratch / OUTPUTS)
         return Timed(

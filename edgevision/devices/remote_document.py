@@ -22,7 +22,16 @@ from edgevision.manifest import Manifest, as_json
 from edgevision.proof import worst_difference
 from edgevision.stages.samples import Samples
 
-__all__ = ["engine_document", "facts_of", "half_document", "parity_on", "whole_document"]
+__all__ = ["HalfMeasuredError", "engine_document", "facts_of", "half_document", "parity_on", "whole_document"]
+
+
+class HalfMeasuredError(DeviceError):
+    """It ended while it measured: the device was lost (`lost`), or the runner was ended; `document` is what had arrived."""
+
+    def __init__(self, ended: DeviceError, document: Mapping[str, Any]) -> None:
+        super().__init__(ended.thing, ended.reason, ended.mend)
+        self.document = document
+        self.lost = isinstance(ended, DeviceLostError)
 
 
 def facts_of(

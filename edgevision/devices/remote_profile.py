@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgevision.bundle import open_bundle
-from edgevision.devices.device import Device, DeviceLostError, Finished
+from edgevision.devices.device import Device, Finished
 from edgevision.devices.kit import OUTPUTS, Kit, kit_for, push_kit
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import NamedDevice, open_device
 from edgevision.devices.ort_trace import Trace, read_trace
-from edgevision.devices.remote_document import facts_of, half_document, parity_on, whole_document
+from edgevision.devices.remote_document import HalfMeasuredError, facts_of, half_document, parity_on, whole_document
 from edgevision.devices.runner import Told, read_tensors
 from edgevision.devices.sampling import Recording, sampling_script
 from edgevision.devices.watching import Watch, unwatched
@@ -28,15 +27,6 @@ __all__ = ["HalfMeasuredError", "profile_device"]
 
 #: Seconds a profile may take on the device before it is ended there.
 LONGEST = 600.0
-
-
-class HalfMeasuredError(DeviceError):
-    """It ended while it measured: the device was lost (`lost`), or the runner was ended; `document` is what had arrived."""
-
-    def __init__(self, ended: DeviceError, document: Mapping[str, Any]) -> None:
-        super().__init__(ended.thing, ended.reason, ended.mend)
-        self.document = document
-        self.lost = isinstance(ended, DeviceLostError)
 
 
 def profile_device(

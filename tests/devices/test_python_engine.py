@@ -23,7 +23,7 @@ from edgevision import export
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import NamedDevice
 from edgevision.devices.python_engine import write_source
-from edgevision.devices.remote_profile import profile_device
+from edgevision.devices.remote_profile import HalfMeasuredError, profile_device
 from edgevision.errors import DeviceError
 from edgevision.targets.tensorrt import driver
 
@@ -36,7 +36,7 @@ OPTIONS = ProfileOptions(runs=20)
 WORKERS = ("installed", "build_engine", "time_engine")
 
 STAND_IN = """
-import sys
+import os, sys
 from types import SimpleNamespace
 from edgevision.targets.tensorrt import time_engine
 from edgevision.targets.tensorrt.runner import Stages, check_engine
@@ -54,6 +54,8 @@ class Runner:
         self.count = 0
     def __call__(self, feeds):
         self.count += 1
+        if self.count > LAST:
+            os._exit(3)
         self.stages = Stages(copy_in=0.25, compute=2 + self.count % 5 / 100, copy_out=0.5, cuda_graph=True)
         return self.session.run(None, feeds)
     def __enter__(self):
@@ -66,12 +68,16 @@ sys.exit(serve(time_engine._work))
 """
 
 
-def python(folder: Path, bundle: Path, *, timed: bool = True, build: bool = True, version: str = "") -> str:
+def python(
+    folder: Path, bundle: Path, *, timed: bool = True, build: bool = True, version: str = "", last: int = 10**9
+) -> str:
     """A Python on the device: engines are timed by the stand-in, or not; it may refuse to build, or be another version.
 
     It has this environment's packages, but not the checkout that an editable installation leads to.
     """
-    (folder / "stand_in.py").write_text(STAND_IN.replace("GRAPH", str(bundle / "model.trt.onnx")))
+    (folder / "stand_in.py").write_text(
+        STAND_IN.replace("GRAPH", str(bundle / "model.trt.onnx")).replace("LAST", str(last))
+    )
     packages = Path(str(find_spec("numpy").origin)).parents[1]  # type: ignore[union-attr]
     bare = f'PYTHONPATH="$PYTHONPATH:{packages}" exec {sys.executable} -S'
     told = json.dumps({"python": "3.10.12", "flavor": "enterprise", "version": version, "lacks": None})
@@ -128,6 +134,21 @@ def test_the_kept_engine_is_sent_again_and_timed(server: Sshd, bundle: Path, tmp
     assert document["with_copies_ms"]["p50"] == pytest.approx(document["latency_ms"]["p50"] + 0.75)
     assert document["parity"]["max_abs_over_std"] < 1e-4
     assert document["peak_memory_mib"] > 10
+    assert server.left() == []
+
+
+@needs_rtx
+@needs_triton
+@no_gpu
+@pytest.mark.usefixtures("refused")
+def test_what_was_timed_before_it_ended_is_kept(server: Sshd, bundle: Path, tmp_path: Path) -> None:
+    dying = box(server, python(tmp_path, bundle, build=False, last=30))
+    with pytest.raises(HalfMeasuredError, match="step `time it` ended there with exit code 3") as caught:
+        profile_device(bundle, dying, OPTIONS)
+    document = caught.value.document
+    assert document["runtime"]["name"] == "tensorrt"
+    assert 0 < len(document["latency_ms"]["samples"]) == document["runs"] < 30
+    assert document["verdict"] == "unstable"
     assert server.left() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 
@@ -100,6 +101,27 @@ def feeds_of(model: ir.Model, seed: int = 1, **sizes: int) -> dict[str, Array]:
         for value in model.graph.inputs
         if value.const_value is None
     }
+
+
+def anonymise(model: ir.Model, seed: int) -> None:
+    """Random names for everything but the signature, and the operands of every Add in random order."""
+    draw = random.Random(seed)
+    kept = {*model.graph.inputs, *model.graph.outputs}
+
+    def name() -> str:
+        return f"{draw.getrandbits(64):016x}"
+
+    for value in list(model.graph.initializers.values()):
+        value.name = name()
+    for node in model.graph:
+        node.name = name()
+        for value in node.outputs:
+            if value not in kept:
+                value.name = name()
+        if node.op_type == "Add" and draw.random() < 0.5:
+            first, second = node.inputs
+            node.replace_input_with(0, second)
+            node.replace_input_with(1, first)
 
 
 def ops(model: ir.Model) -> Counter[str]:

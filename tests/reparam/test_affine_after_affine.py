@@ -30,6 +30,17 @@ def test_two_scales_become_one_and_two_shifts_too() -> None:
     assert ops(merged(net.model(x)).model) == {"Mul": 1, "Add": 1}
 
 
+@pytest.mark.parametrize(
+    ("kinds", "left"), [(("Mul", "Neg"), {"Mul": 1}), (("Neg", "Mul"), {"Mul": 1}), (("Neg", "Neg"), {})]
+)
+def test_a_sign_has_no_constant(kinds: tuple[str, str], left: dict[str, int]) -> None:
+    net = Net()
+    x = net.op("Relu", net.input(2, 4, 5, 6))
+    for kind in kinds:
+        x = net.op(kind, x) if kind == "Neg" else net.op(kind, x, net.weight(4, 1, 1))
+    assert ops(merged(net.model(net.op("Sigmoid", x))).model) == {"Relu": 1, "Sigmoid": 1, **left}
+
+
 def test_scale_then_shift_is_as_short_as_it_gets() -> None:
     net = Net()
     y = net.op("Add", net.op("Mul", net.input(2, 4, 5, 6), net.weight(4, 1, 1)), net.weight(4, 1, 1))

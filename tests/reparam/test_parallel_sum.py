@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from net import Net, merged, ops, reasons
 
 
@@ -277,63 +275,6 @@ def test_one_and_three_dimensions() -> None:
         pads = [1] * 2 * len(sizes)
         y = add(net, x, net.conv(x, 4, 4, *(3,) * len(sizes), pads=pads), net.conv(x, 4, 4, *(1,) * len(sizes)))
         assert ops(merged(net.model(y)).model) == {"Conv": 1}
-
-
-@st.composite
-def blocks(draw: st.DrawFn) -> tuple[Net, list[ir.Value], bool]:
-    """Branches of one map whose outputs agree in size: convolutions, pools, norms, the map itself.
-
-    Some convolutions share their weights; now and then somebody else reads a branch too.
-    """
-    net = Net(seed=draw(st.integers(0, 10**6)))
-    channels, stride = draw(st.sampled_from([2, 4, 6])), draw(st.integers(1, 3))
-    x = net.input(1, channels, draw(st.integers(9, 13)), draw(st.integers(9, 13)))
-    branches: list[ir.Value] = []
-    weights: dict[tuple[int, ...], ir.Value] = {}
-    for _ in range(draw(st.integers(2, 5))):
-        kind = draw(st.sampled_from(["conv", "pool", "norm", "identity"] if stride == 1 else ["conv", "pool"]))
-        kernel = [draw(st.integers(1, 4)) for _ in range(2)]
-        dilation = [draw(st.integers(1, 3)) if kind == "conv" else 1 for _ in range(2)]
-        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        low = [draw(st.integers(0, min(r, k - 1) if kind == "pool" else r)) for r, k in zip(reach, kernel, strict=True)]
-        geometry = {
-            "pads": [*low, *(r - b for r, b in zip(reach, low, strict=True))],
-            "strides": [stride, stride],
-            "kernel_shape": kernel,
-        }
-        if kind == "conv":
-            groups = draw(st.sampled_from([g for g in (1, 2, channels) if channels % g == 0]))
-            shape = (channels, channels // groups, *kernel)
-            weight = weights.get(shape) if draw(st.booleans()) else None
-            weight = weights[shape] = net.weight(*shape) if weight is None else weight
-            operands = [weight, net.weight(channels)] if draw(st.booleans()) else [weight]
-            conv = net.op("Conv", x, *operands, group=groups, dilations=dilation, **geometry)
-            branches.append(net.norm(conv, channels) if draw(st.booleans()) else conv)
-        elif kind == "pool":
-            branches.append(net.op("AveragePool", x, count_include_pad=1, **geometry))
-        else:
-            branches.append(net.norm(x, channels) if kind == "norm" else x)
-    total = branches[0]
-    for branch in branches[1:]:
-        swapped = draw(st.booleans())
-        operands = [branch, total] if swapped else [total, branch]
-        total = net.op(draw(st.sampled_from(["Add", "Add", "Sub"])), *operands)
-    outputs = [net.op("Relu", net.norm(total, channels) if draw(st.booleans()) else total)]
-    watched = draw(st.integers(0, 9)) == 0
-    if watched:
-        outputs.append(net.op("Neg", draw(st.sampled_from(branches))))
-    return net, outputs, watched
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(block=blocks())
-def test_made_up_blocks_merge_or_say_why_not(block: tuple[Net, list[ir.Value], bool]) -> None:
-    net, outputs, watched = block
-    result = merged(net.model(*outputs))
-    left = ops(result.model)
-    linear = sum(left[kind] for kind in ("Conv", "AveragePool", "BatchNormalization", "Mul", "Add", "Sub"))
-    why = reasons(result)
-    assert linear <= 1 or "times as much as apart" in why or (watched and "also read by Neg" in why)
 
 
 def test_linear_branches_on_rows() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import warnings
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
-from net import merged, ops
+from net import anonymise, merged, ops
 from torch import Tensor, nn
 
 from edgevision.random_weights import randomise_
@@ -71,27 +70,6 @@ def exported() -> ir.Model:
         )
     assert program is not None
     return program.model
-
-
-def anonymise(model: ir.Model, seed: int) -> None:
-    """Random names for everything but the signature, and the operands of every Add in random order."""
-    draw = random.Random(seed)
-    kept = {*model.graph.inputs, *model.graph.outputs}
-
-    def name() -> str:
-        return f"{draw.getrandbits(64):016x}"
-
-    for value in list(model.graph.initializers.values()):
-        value.name = name()
-    for node in model.graph:
-        node.name = name()
-        for value in node.outputs:
-            if value not in kept:
-                value.name = name()
-        if node.op_type == "Add" and draw.random() < 0.5:
-            first, second = node.inputs
-            node.replace_input_with(0, second)
-            node.replace_input_with(1, first)
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1])

@@ -39,7 +39,7 @@ FOLDER = ROOT / "build" / "bench" / "int8_zoo"
 def main() -> None:
     """Measure, print a row each, and keep it."""
     names = sys.argv[1:]
-    for variant in [find_variant(name) for name in names] or sorted(smallest(), key=lambda v: v.macs or 0):
+    for variant in [find_variant(name) for name in names] or sorted(smallest(), key=lambda v: v.params):
         found = measured(variant)
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{variant.name}.json").write_text(json.dumps(found, indent=1))

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from edgevision.passes.graph_pass import Declined
 from edgevision.reparam.affine import Affine, ChannelAxis, affine_input, read_affine
 from edgevision.reparam.equations import Equation
-from edgevision.reparam.matching import Decline, Floats, attributes_of, labels, removable, weight_array
+from edgevision.reparam.matching import Decline, Floats, attributes_of, is_constant, labels, removable, weight_array
 from edgevision.reparam.rewrite import Rewrite, Step, Weights
 
 __all__ = ["EQUATION"]
@@ -75,13 +75,17 @@ def _one(first: Affine, second: Affine, axis: ChannelAxis) -> Step | None:
     norm = next((a.node for a in (first, second) if a.node.op_type == "BatchNormalization"), None)
     if norm is not None:
         return _norm(norm, first.x, scale, shift)
-    constant = next(value for value in second.node.inputs if value is not None and value is not first.y)
     kind, numbers = ("Add", shift) if (scale == 1).all() else ("Mul", scale)
+    if kind == "Add" and not shift.any():
+        return Step(op_type="Identity", inputs=(first.x,))
     if kind == "Mul" and shift.any():
         return None
     dtype = np.dtype(first.x.dtype.numpy()) if first.x.dtype is not None else np.dtype(np.float32)
     wide = numbers.reshape(-1, *(1,) * (-axis.from_end - 1))
-    name = constant.name or f"{second.y.name}.constant"
+    constants = (
+        value.name for affine in (second, first) for value in affine.node.inputs if is_constant(value) and value
+    )
+    name = next(constants, None) or f"{second.y.name}.constant"
     return Step(op_type=kind, inputs=(first.x, Weights(array=wide, name=name, dtype=dtype)))
 
 
