@@ -22,7 +22,14 @@ integers keep their values.
 
 Statistics drawn blindly let the signal die out in a deep network that halves it at every layer (a sigmoid gate does),
 so that its answer no longer depends on the image. Given an example of the input, the running statistics are therefore
-those that the batch norms meet on it, moved as above: mean + 0.1 normal std, and var * uniform in [0.7, 1.7].
+those that the batch norms meet on it, moved: var * uniform in [0.7, 1.7], and mean - (0.7 + normal) std, as trained
+networks have it.
+
+That shift decides how rounding grows. Of x + b with standard normal x, a ReLU passes the power Phi(b) of a perturbation
+and leaves the variance v(b) of the signal, which the next norm makes 1 again: a layer multiplies the perturbation by
+sqrt(E Phi / E v). That is 1.21 for b = 0, which in the 76 layers of Inception-v4 made 1e-3 of float32's 1e-7, and 1.08
+for b = 0.7 + normal. A larger mean grows less still, but then the ReLUs behind the sums of a deep residual stage, or
+before a max pooling, cut nothing: without the normal part nobody would notice that they are gone.
 """
 
 from __future__ import annotations
@@ -78,8 +85,8 @@ def _measure_statistics(module: nn.Module, seed: int, example: Sequence[Tensor])
             var, mean = torch.var_mean(x, axes, correction=0)
             # A channel that a ReLU has silenced would otherwise be blown up to the size of the others.
             var = var.clamp_min(max(0.01 * float(var.mean()), 1e-6))
-            mean_noise = _normal(_generator(seed, f"{name}.running_mean"), mean.shape)
-            norm.get_buffer("running_mean").copy_(mean + 0.1 * mean_noise * var.sqrt())
+            shift = 0.7 + _normal(_generator(seed, f"{name}.running_mean"), mean.shape)
+            norm.get_buffer("running_mean").copy_(mean - shift * var.sqrt())
             norm.get_buffer("running_var").copy_(
                 var * (0.7 + _uniform(_generator(seed, f"{name}.running_var"), var.shape))
             )

@@ -39,27 +39,6 @@ class Classifier(nn.Module):
         return self.head(torch.relu(self.norm(self.stem(image))).mean((2, 3)))
 
 
-class Cancelling(nn.Module):
-    """The small difference of two large products: what is left of float32 in it is the rounding of either."""
-
-    preprocess = PREPROCESS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.large = nn.Linear(3 * SIDE * SIDE, 10)
-        self.near = nn.Linear(3 * SIDE * SIDE, 10)
-        with torch.no_grad():
-            self.large.weight.normal_(generator=torch.Generator().manual_seed(0))
-            self.near.weight.copy_(self.large.weight + 1e-2 * torch.randn_like(self.large.weight))
-
-    @property
-    def example_inputs(self) -> Tensor:
-        return torch.zeros(1, 3, SIDE, SIDE)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.large(image.flatten(1)) - self.near(image.flatten(1))
-
-
 class Scanner(Classifier):
     """The same with a wavelet level and a selective scan of two directions in the middle."""
 
@@ -101,12 +80,6 @@ def classifier(classes: int = 10) -> nn.Module:
 
 def scanner() -> nn.Module:
     return _seeded(Scanner)
-
-
-def cancelling() -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Cancelling().eval()
 
 
 def with_nan() -> nn.Module:

@@ -114,7 +114,7 @@ def _modern(model: ir.Model, samples: Samples) -> ir.Model:
             error = worst_over(samples.outputs, run_graph(converted, samples.feeds, Path(folder)))
         except TargetError:
             return model
-    return converted if error.max_abs_over_std <= samples.allowed(TOLERANCE, error.max_abs_over_std) else model
+    return converted if error.max_abs_over_std <= TOLERANCE else model
 
 
 def _load(path: Path) -> ir.Model:

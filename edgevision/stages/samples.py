@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,39 +38,13 @@ __all__ = [
 Array = NDArray[Any]
 
 
-#: However badly conditioned a network is: beyond this an equality would say nothing.
-_MOST_ALLOWED = 1e-2
-#: Two computations are compared, and each may be twice as far from float64 as the reference's float32 is.
-_TIMES_ROUNDING = 4.0
-
-
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Feeds and, for each, the outputs of the model named by `reference`.
-
-    `exact` computes the outputs in float64, where the model can: the difference is what float32 itself costs this network.
-    """
+    """Feeds and, for each, the outputs of the model named by `reference`."""
 
     feeds: Sequence[Mapping[str, Array]]
     outputs: Sequence[Sequence[Array]]
     reference: str
-    exact: Callable[[], Sequence[Sequence[Array]] | None] = field(default=lambda: None, compare=False)
-
-    @cached_property
-    def rounding(self) -> float:
-        """max_abs_over_std of the reference's own float32 from float64; 0 where that cannot be had."""
-        exact = self.exact()
-        return 0.0 if exact is None else worst_over(exact, self.outputs).max_abs_over_std
-
-    def allowed(self, tolerance: float, error: float) -> float:
-        """The bound that `error` is held to: `tolerance`, or what float32 may cost this network where that is more.
-
-        Two orders of summing one network differ by what each is away from the exact sum. The float64 run is made for an
-        error above `tolerance` only.
-        """
-        if error <= tolerance:
-            return tolerance
-        return max(tolerance, min(_MOST_ALLOWED, _TIMES_ROUNDING * self.rounding))
 
     def write_first(self, path: Path) -> None:
         """Keep one sample in a bundle: what `verify` and a device compare with, without the original model."""
@@ -120,24 +92,7 @@ def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samp
                 )
             feeds.append({name: tensor.numpy() for name, tensor in example.items()})
             outputs.append(result)
-    exact = partial(_exact, loaded, batches, seed)
-    return Samples(feeds=feeds, outputs=outputs, reference="PyTorch eager, float32", exact=exact)
-
-
-def _exact(loaded: Loaded, batches: Sequence[int], seed: int) -> list[list[Array]] | None:
-    """The samples in float64; None for a module that computes in float32 whatever it is given."""
-    import torch
-
-    try:
-        wide = replace(loaded, module=copy.deepcopy(loaded.module).double())
-        with torch.no_grad():
-            results = []
-            for index, batch in enumerate(batches):
-                example = loaded.example(batch, seed + index).values()
-                results.append(_outputs(wide, [t.double() if t.is_floating_point() else t for t in example]))
-    except (ModelError, RuntimeError):
-        return None
-    return None if any(array.dtype == np.float32 for result in results for array in result) else results
+    return Samples(feeds=feeds, outputs=outputs, reference="PyTorch eager, float32")
 
 
 def _outputs(loaded: Loaded, example: Sequence[Any]) -> list[Array]:

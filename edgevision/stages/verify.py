@@ -61,13 +61,11 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
     if artifact.runnable:
         with target.load(artifact.path) as runner:
             errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-        allowed = _conditioned(samples, errors, allowed, warnings)
         require(errors, allowed, "the artifact", samples.reference)
         parity = _parity("verified", samples, _count(samples), worst_of(errors), allowed)
     else:
         notes.append("the artifact's runtime cannot run on this machine")
-        found, allowed = _proofs_elsewhere(artifact, target, samples, allowed, warnings)
-        proofs += found
+        proofs += _proofs_elsewhere(artifact, target, samples, allowed)
         parity = _parity("built, not run", samples, 0, None, allowed)
     record = watch.record(inputs=[], outputs=[], error=worst_of(errors) if artifact.runnable else None, notes=notes)
     return Verified(parity=parity, record=record, proofs=tuple(proofs), warnings=tuple(warnings))
@@ -105,34 +103,18 @@ def _costly(samples: Samples, rounding: Sequence[Difference], usual: float) -> s
     )
 
 
-def _conditioned(
-    samples: Samples, errors: Sequence[Difference], allowed: Sequence[float], warnings: list[str]
-) -> list[float]:
-    """What is allowed to a network that float32 itself costs more than the tolerance; says so among the warnings."""
-    wider = [samples.allowed(usual, error.max_abs_over_std) for usual, error in zip(allowed, errors, strict=True)]
-    if wider != list(allowed):
-        warnings.append(
-            f"float32 alone moves the output by {samples.rounding:.1e} of std from float64 in {samples.reference}, so a "
-            "difference of up to four times that is allowed: the weights are badly conditioned"
-        )
-    return wider
-
-
-def _proofs_elsewhere(
-    artifact: Artifact, target: Target, samples: Samples, allowed: list[float], warnings: list[str]
-) -> tuple[list[Proof], list[float]]:
-    """What is left to prove without the runtime, the artifact emulated or the graph its parser was given; the bounds."""
+def _proofs_elsewhere(artifact: Artifact, target: Target, samples: Samples, allowed: Sequence[float]) -> list[Proof]:
+    """What is left to prove without the runtime: the artifact emulated, or the graph its parser was given."""
     if isinstance(target, Emulating):
         what, opened = f"{artifact.path.name}, emulated", target.emulate(artifact.path)
     elif artifact.graph is not None:
         what, opened = f"{artifact.graph.name} in ONNX Runtime", Reference().load(artifact.graph)
     else:
-        return [], allowed
+        return []
     with opened as runner:
         errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-    allowed = _conditioned(samples, errors, allowed, warnings)
     require(errors, allowed, f"{what},", samples.reference)
-    return [_proof(what, samples, worst_of(errors))], allowed
+    return [_proof(what, samples, worst_of(errors))]
 
 
 def _proof(what: str, samples: Samples, error: Difference) -> Proof:
