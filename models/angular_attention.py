@@ -5,7 +5,7 @@
     linear-angular    o = v / 2 + h (h^T v) / pi;    y = o / |o| + conv9(v)    along the tokens, one filter a head
     hash              y = (s (s^T v) + 17 sum v) / (s (s^T 1) + 17 L),    s = 2 h - 1
 
-With binary codes both products are sums and differences of rows of v. The second form is EcoFormer's (arXiv 2209.09004): a mean of
+With binary codes both products are sums and differences of rows of v. The second form follows EcoFormer (arXiv 2209.09004): a mean of
 v, in which a token counts 1 to 33 times, the more the more bits it shares. Queries and keys are one projection. The code is
 kernel-based supervised hashing's: k = exp(-|x - anchor|² / 2 sigma) - mean over 25 anchors, sigma the mean distance of the
 tokens of a sample and head, h = (A k > 0). Anchors and A are buffers, fitted before training and fixed in it

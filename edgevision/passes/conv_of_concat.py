@@ -2,6 +2,10 @@
 
 Runtimes add a convolution's result to what is there for nothing, so the copy into one map and back goes. A residual
 that is added afterwards goes first into the sum: every convolution then has something to add itself to.
+
+Every part but one costs a pass over the output, read and written; the concatenation costs one over its channels, and as
+a rule two more to lay its parts and itself out. So n parts of C channels together are left as they are where
+(n - 1) * outputs > 3 * C, the four parts before InceptionNeXt's widening convolution for one.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from edgevision.passes.rewriting import rewrite_all
 from edgevision.reparam.rewrite import Rewrite, Step
 
 __all__ = ["conv_of_concat"]
+
+#: Passes over the concatenated channels that go.
+_SPARED = 3
 
 
 def conv_of_concat(model: ir.Model) -> PassResult:
@@ -37,6 +44,9 @@ def _equation(node: ir.Node) -> Rewrite | None:
     parts = [value for value in concat.inputs if value is not None]
     widths = [None if value.shape is None else value.shape[1] for value in parts]
     if not all(isinstance(width, int) for width in widths):
+        return None
+    outputs, channels = conv.weight.shape[:2]
+    if (len(parts) - 1) * outputs > _SPARED * channels:
         return None
     add = only_reader(node.outputs[0])
     if add is not None and add.op_type == "Add" and add.inputs[0] is not add.inputs[1]:

@@ -109,12 +109,19 @@ def _tasks(options: argparse.Namespace) -> Iterator[Task]:
 
 def _compile(model: Prepared, threads: int) -> None:
     """Try torch.compile on each form of the network that has not been tried; what it compiled is kept."""
-    unrolled = list(FORMS)[-1]
-    scans = [form for form in FORMS if form != unrolled or (model.name == MODELS[0] and threads == 1)]
-    for form in scans if model.bodies else [PLAIN]:
+    for form in _forms(model, threads):
         if form not in trials(model.name, threads):
             _say(f"torch.compile of {model.name}, {form}, {threads} thread(s): at most {COMPILE_SECONDS:.0f} s")
             _say(try_to_compile(model.name, threads, form, COMPILE_SECONDS) or "done")
+
+
+def _forms(model: Prepared, threads: int) -> tuple[str, ...]:
+    """Every form of the first network on one thread, its best on more; the best of the others on one: a form takes minutes."""
+    if threads > 1 and model.name != MODELS[0]:
+        return ()
+    if not model.bodies:
+        return (PLAIN,)
+    return tuple(FORMS) if model.name == MODELS[0] and threads == 1 else tuple(FORMS)[:1]
 
 
 def _measured(task: Task, resume: bool) -> bool:

@@ -84,6 +84,15 @@ def test_other_concatenations_and_convolutions_stay(change: tuple[str, str]) -> 
     assert not conv_of_concat(model).modified
 
 
+@pytest.mark.parametrize(("outputs", "distributed"), [(36, True), (37, False)])
+def test_a_concatenation_before_a_widening_convolution_stays(outputs: int, distributed: bool) -> None:
+    """One more pass over the outputs against three over 12 channels."""
+    text = JOINED.replace("float[1,6,4,4] r", f"float[1,{outputs},4,4] r")
+    before, after = (graph(text, {"w": (outputs, 12, 1, 1), "b": (outputs,)}) for _ in range(2))
+    assert len(conv_of_concat(after).applied) == distributed
+    assert distance(before, after) <= 1e-6
+
+
 MIXER = """g (float[1,{total},6,6] x) => (float[1,8,6,6] y) <int64[3] sizes = {{{sizes}}}> {{
     wide, near, rest = Split<axis=1>(x, sizes)
     first = Sigmoid(wide)
