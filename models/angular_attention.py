@@ -15,6 +15,7 @@ tokens of a sample and head, h = (A k > 0). Anchors and A are buffers, fitted be
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -78,7 +79,7 @@ class QueryKeyHash(nn.Module):
         return codes
 
 
-class HashedAttention(nn.Module):
+class HashedAttention(nn.Module, ABC):
     """[B, L, C] -> [B, L, C], linear in L: what the two forms share."""
 
     def __init__(self, dim: int, heads: int, projection: Projection = nn.Linear) -> None:
@@ -89,9 +90,9 @@ class HashedAttention(nn.Module):
         self.to_v = projection(dim, dim)
         self.proj = projection(dim, dim)
 
+    @abstractmethod
     def attend(self, code: Tensor, v: Tensor) -> Tensor:
         """Codes [B, heads, L, 16] and values [B, heads, L, C / heads] -> [B, heads, L, C / heads]."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         qk, v = (split_heads(part(x), self.heads) for part in (self.to_qk, self.to_v))
