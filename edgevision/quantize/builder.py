@@ -108,7 +108,7 @@ def calibrated_builder(
 
 
 def _least_noise(builders: Sequence[Builder], exclude: Sequence[str], data: CalibrationSet) -> Builder:
-    """The one whose form with everything in 8 bits is closest to float on the calibration set."""
+    """The one whose form with everything in 8 bits, to the nearest, is closest to float on the calibration set."""
     if len(builders) == 1:
         return builders[0]
     with Noise(builders[0].model, data) as noise:
