@@ -89,7 +89,7 @@ def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
 
 def _apply(rewrite: Rewrite, root: ir.Graph, opset: int, seed: int) -> Application | Declined:
     where = labels(rewrite.old)
-    if any(node.graph is not rewrite.old[-1].graph for node in rewrite.old):
+    if any(node.graph is not rewrite.old[-1].graph for node in (*rewrite.kept, *rewrite.old)):
         reason = "a part of it is in the body of an If or a Loop, which runs when that decides"
         return Declined(where=where, equation=rewrite.equation, reason=reason)
     try:

@@ -2,10 +2,11 @@
 
     W * (0 x 0)  =  W *' x          *' pads by what the Pad put there, and by what the operator itself does
 
-W is a Conv, or an AveragePool that counts its padding or has none (it counts it afterwards).
+W is a Conv, or an AveragePool that counts its padding or has none (it counts it afterwards). A padded map that others see
+too stays for them.
 
 Declines: a Pad that fills with something else than zeros, cuts, widens the batch or the channels, or by a computed
-amount; a padded map that is a graph output or has another reader; a pool that divides by fewer taps at the border, or
+amount; a pool that divides by fewer taps at the border, or
 that would have more padding than kernel, which runtimes refuse.
 """
 
@@ -21,7 +22,7 @@ from edgevision.passes.graph_pass import Declined
 from edgevision.reparam.conv_kernel import ConvKernel, kernel_of
 from edgevision.reparam.equations import Equation
 from edgevision.reparam.linear_op import read_linear
-from edgevision.reparam.matching import Decline, attributes_of, constant_array, is_standard, labels, removable
+from edgevision.reparam.matching import Decline, attributes_of, constant_array, is_standard, labels
 from edgevision.reparam.padding import static_sizes
 from edgevision.reparam.pooling import read_average_pool
 from edgevision.reparam.probing import probe_sizes
@@ -55,7 +56,6 @@ def _match(pad: ir.Node, node: ir.Node) -> Rewrite | None:
     if x is None or kernel is None:
         return None
     before, behind = _zeros(pad, len(kernel.taps))
-    removable(pad.outputs[0], node)
     kernel = replace(
         kernel,
         begin=tuple(map(sum, zip(kernel.begin, before, strict=True))),
@@ -71,7 +71,9 @@ def _match(pad: ir.Node, node: ir.Node) -> Rewrite | None:
     weights = tuple(value for value in node.inputs[1:] if value is not None)
     new = Step(op_type=node.op_type, inputs=(x, *weights), attributes=attributes, shape=node.outputs[0].shape)
     probe = (1, kernel.inputs, *probe_sizes(kernel, static_sizes(x)))
-    return Rewrite(equation=_NAME, old=(pad, node), new=new, probes={x: probe})
+    seen = pad.outputs[0].is_graph_output() or len(pad.outputs[0].consumers()) > 1
+    kept, old = ((pad,), (node,)) if seen else ((), (pad, node))
+    return Rewrite(equation=_NAME, kept=kept, old=old, new=new, probes={x: probe})
 
 
 def _kernel(node: ir.Node) -> ConvKernel | None:
