@@ -189,7 +189,7 @@ def _finish(
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
     tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
-    verified = verify_artifact(artifact, target, samples, tolerance)
+    verified = verify_artifact(artifact, target, samples, tolerance, source.graph.model)
     samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,

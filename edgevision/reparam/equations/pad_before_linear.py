@@ -12,10 +12,10 @@ that would have more padding than kernel, which runtimes refuse.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import onnx_ir as ir
 
 from edgevision.passes.graph_pass import Declined
@@ -104,9 +104,8 @@ def _filling(pad: ir.Node) -> float:
     """The number it fills with: an input since opset 11, an attribute before."""
     if len(pad.inputs) > 2 and pad.inputs[2] is not None:
         value = constant_array(pad.inputs[2])
-        return float(value.item()) if value.size else 0.0
-    value = pad.attributes.get_float("value", 0.0)
-    return math.nan if value is None else value
+        return float(value.astype(np.float64).item())
+    return float(pad.attributes.get_float("value", 0.0))
 
 
 def _amounts(pad: ir.Node, rank: int) -> tuple[int, ...]:
@@ -114,7 +113,7 @@ def _amounts(pad: ir.Node, rank: int) -> tuple[int, ...]:
     if len(pad.inputs) < 2 or pad.inputs[1] is None:
         return tuple(pad.attributes.get_ints("pads", (0,) * 2 * rank))
     given = [int(amount) for amount in constant_array(pad.inputs[1])]
-    axes = range(rank)
+    axes = list(range(rank))
     if len(pad.inputs) > 3 and pad.inputs[3] is not None:
         axes = [int(axis) % rank for axis in constant_array(pad.inputs[3])]
     amounts = [0] * 2 * rank
