@@ -1,6 +1,6 @@
 """One operand of a sum as a linear operator on the tensor it begins at.
 
-Conv, AveragePool                      a kernel on a map [N, C, ...]
+Conv, ConvTranspose, AveragePool       a kernel on a map [N, C, ...]
 Gemm, MatMul (+ Add)                   a kernel without taps on rows [..., C]
 BatchNormalization, Mul, Add, ...      one number a channel
 the tensor itself                      the identity
@@ -92,7 +92,9 @@ def _longer(chain: Chain, node: ir.Node, channels: int) -> tuple[Chain, int]:
         kernel = read_average_pool(node, channels) if op is None else kernel_of(op)
         if len(kernel.taps) != -chain.axis.from_end - 1:
             raise Decline(f"{label(node)} mixes another axis than the branches beside it")
-        price = chain.price * math.prod(kernel.strides) + price_of_kernel(kernel)
+        positions = math.prod(kernel.strides)  # of the map before for one of the result, or the other way round
+        before = chain.price / positions if kernel.transposed else chain.price * positions
+        price = before + price_of_kernel(kernel)
         return replace(chain, parts=(*chain.parts, kernel), price=price, op=op or chain.op), kernel.outputs
     affine = read_affine(node, replace(chain.axis, channels=channels))
     if affine is None:
@@ -103,8 +105,6 @@ def _longer(chain: Chain, node: ir.Node, channels: int) -> tuple[Chain, int]:
 
 
 def _linear(node: ir.Node) -> LinearOp:
-    if node.op_type == "ConvTranspose":
-        raise Decline("the branch is a ConvTranspose, whose sums are not merged")
     op = read_linear(node)
     if op is None:
         raise Decline(f"{label(node)} has no weight of its own")

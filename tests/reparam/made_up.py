@@ -19,15 +19,18 @@ __all__ = ["blocks"]
 SINGLE = ("conv", "pool", "norm", "affine", "identity")
 CHAINS = ("affine, conv", "conv, conv", "conv, pool", "pool, conv", "pad, conv", "rows")
 STRIDED = ("conv", "conv", "pool", "conv, conv", "pad, conv")
+#: The same where the map grows by the stride.
+TRANSPOSED = ("transposed", "norm", "affine", "identity")
 
 
 @st.composite
 def blocks(draw: st.DrawFn) -> ir.Model:
     """A block as a model: its sum behind a Relu, and now and then a result that somebody else sees as well."""
     block = Block(draw)
-    branches = [block.branch("conv")]
+    grows = draw(st.integers(0, 5)) == 0
+    branches = [block.branch("transposed" if grows else "conv")]
+    kinds = (TRANSPOSED if grows else SINGLE + CHAINS) if block.stride == 1 else TRANSPOSED[:1] if grows else STRIDED
     for _ in range(draw(st.integers(1, 4))):
-        kinds = SINGLE + CHAINS if block.stride == 1 else STRIDED
         branches.append(block.branch(draw(st.sampled_from(kinds))))
     inner = [node.outputs[0] for node in block.net.nodes]
     total = block.added(list(branches))
@@ -62,6 +65,8 @@ class Block:
             return self.affine(x)
         if kind == "conv":
             y = self.conv(x, stride)
+        elif kind == "transposed":
+            y = self.transposed(x, stride)
         elif kind == "pool":
             y = self.pool(x, stride)
         elif kind == "affine, conv":
@@ -106,6 +111,21 @@ class Block:
         del attributes["dilations"]
         counted, ceiling = self.draw(st.integers(0, 5)) > 0, self.draw(st.integers(0, 9)) == 0 and stride == 1
         return self.net.op("AveragePool", x, count_include_pad=int(counted), ceil_mode=int(ceiling), **attributes)
+
+    def transposed(self, x: ir.Value, stride: int) -> ir.Value:
+        """A ConvTranspose that makes the map larger by the stride, cut at either end or added to at the far one."""
+        draw = self.draw
+        kernel = [draw(st.integers(1, 4)) for _ in range(self.axes)]
+        dilations = [draw(st.integers(1, 3)) for _ in range(self.axes)]
+        over = [d * (k - 1) + 1 - stride for d, k in zip(dilations, kernel, strict=True)]
+        low = [draw(st.integers(0, max(o, 0))) for o in over]
+        pads = [*low, *(max(o, 0) - b for o, b in zip(over, low, strict=True))]
+        groups = draw(st.sampled_from([g for g in (1, 2, self.channels) if self.channels % g == 0]))
+        weight = self.net.weight(self.channels, self.channels // groups, *kernel)
+        return self.net.op(
+            "ConvTranspose", x, weight, group=groups, kernel_shape=kernel, dilations=dilations, pads=pads,
+            strides=[stride] * self.axes, output_padding=[max(-o, 0) for o in over],
+        )  # fmt: skip
 
     def padded(self, stride: int) -> ir.Value:
         """A convolution whose padding is a node of its own: zeros as a rule."""

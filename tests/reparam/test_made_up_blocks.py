@@ -13,7 +13,7 @@ from net import anonymise, merged
 
 from edgevision.passes.graph_pass import Declined
 
-LINEAR = ("Conv", "AveragePool", "BatchNormalization", "Mul", "Div", "Neg", "MatMul", "Pad")
+LINEAR = ("Conv", "ConvTranspose", "AveragePool", "BatchNormalization", "Mul", "Div", "Neg", "MatMul", "Pad")
 
 
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -133,16 +133,6 @@ def test_a_factor_for_every_place_is_no_convolution() -> None:
     assert "the constant of Mul_0 is not one number a channel" in reasons(result)
 
 
-def test_transposed_convolutions_are_named() -> None:
-    net = Net()
-    x = net.input(1, 4, 7, 8)
-    y = add(net, *(net.op("ConvTranspose", x, net.weight(4, 4, 2, 2), strides=[2, 2]) for _ in range(2)))
-    result = merged(net.model(net.op("Relu", y)))
-    assert not result.modified
-    assert len(result.declined) == 2
-    assert "the branch is a ConvTranspose" in reasons(result)
-
-
 def test_open_channels_are_named() -> None:
     net = Net()
     x = net.input(1, "c", 7, 8)

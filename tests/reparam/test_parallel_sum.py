@@ -237,3 +237,35 @@ def test_linears_of_different_width_are_declined() -> None:
     x = net.input(2, 5, 8)
     y = add(net, net.op("MatMul", x, net.weight(8, 1)), net.op("MatMul", x, net.weight(8, 4)))
     assert "1 and 4 output channels" in reasons(merged(net.model(y)))
+
+
+def transposed(net: Net, x: ir.Value, size: int, *, groups: int = 1, **attributes: object) -> ir.Value:
+    return net.op("ConvTranspose", x, net.weight(4, 4 // groups, size, size), net.weight(4), group=groups, **attributes)
+
+
+def test_transposed_convolutions_whose_maps_are_of_one_size() -> None:
+    net = Net()
+    x, twice = net.input("n", 4, "h", 8), {"strides": [2, 2]}
+    wide = transposed(net, x, 4, pads=[1] * 4, **twice)
+    longer = transposed(net, x, 3, groups=2, pads=[1] * 4, output_padding=[1, 1], **twice)
+    y = net.op("Sub", add(net, net.norm(wide, 4), transposed(net, x, 2, **twice)), longer)
+    result = merged(net.model(net.op("Relu", y)), n=2, h=7)
+    assert ops(result.model) == {"ConvTranspose": 1, "Relu": 1}
+    (row,) = (row for row in result.applied if row.equation == "parallel_sum")
+    assert row.params_after == 4 * 4 * 16 + 4, "the smaller kernels lie inside of the largest"
+
+
+def test_a_residual_around_a_transposed_convolution() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 8)
+    y = add(net, transposed(net, x, 3, groups=4, pads=[1] * 4), x)
+    assert ops(merged(net.model(net.op("Relu", y))).model) == {"ConvTranspose": 1, "Relu": 1}
+
+
+def test_a_convolution_beside_a_transposed_one_is_declined() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 8)
+    y = add(net, transposed(net, x, 3, pads=[1] * 4), net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
+    result = merged(net.model(net.op("Relu", y)))
+    assert not result.modified
+    assert "the branch beside it the other way round" in reasons(result)

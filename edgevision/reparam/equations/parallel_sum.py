@@ -4,7 +4,7 @@
 
 E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated
 one spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
-per-channel affines and the map itself (a residual becomes the centre tap); or, on rows, Gemm and MatMul. Operands of
+ConvTranspose among themselves, per-channel affines and the map itself (a residual becomes the centre tap); or, on rows, Gemm and MatMul. Operands of
 the sum that read another tensor stay, added to the merged one.
 
 Declines: branches of different stride, channels or output size; a branch with another reader; a pool or padding that is
@@ -185,9 +185,8 @@ def _on_maps(merged: Branch, source: ir.Value, output: ir.Value) -> tuple[Step, 
     weight_name, bias_name, dtype = _naming(merged, output)
     like = next((leaf.value for leaf in merged.leaves if leaf.value is not source), source)
     sizes = probe_sizes(kernel, static_sizes(source))
-    counts = tuple((n + k) // s + 1 for n, k, s in zip(sizes, kernel.slack, kernel.strides, strict=True))
     step = conv_step(kernel, source, (weight_name, bias_name), dtype, like.shape)
-    return step, (1, kernel.inputs, *sizes), (1, kernel.outputs, *counts)
+    return step, (1, kernel.inputs, *sizes), (1, kernel.outputs, *kernel.sizes(sizes))
 
 
 def _naming(merged: Branch, output: ir.Value) -> tuple[str, str, np.dtype[np.generic]]:
