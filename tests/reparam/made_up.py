@@ -13,7 +13,10 @@ import onnx_ir as ir
 from hypothesis import strategies as st
 from net import Net
 
-__all__ = ["blocks"]
+__all__ = ["BEFORE", "blocks"]
+
+#: What the nodes before the block are marked with.
+BEFORE = "before the block"
 
 #: What may make up a branch of stride 1, and what of a larger stride.
 SINGLE = ("conv", "pool", "norm", "affine", "identity")
@@ -55,6 +58,11 @@ class Block:
         self.axes, self.stride = draw(st.sampled_from([1, 2, 2, 2, 3])), draw(st.integers(1, 3))
         self.channels = draw(st.sampled_from([2, 4, 6]))
         self.x = self.net.input(1, self.channels, *(draw(st.integers(9, 13)) for _ in range(self.axes)))
+        before = draw(st.sampled_from(["nothing", "nothing", "affine", "conv", "pool"]))
+        if before != "nothing":  # what the branches read is a linear function of something itself
+            self.x = getattr(self, before)(*(self.x,) if before == "affine" else (self.x, 1))
+        for node in self.net.nodes:
+            node.metadata_props[BEFORE] = ""
 
     def branch(self, kind: str) -> ir.Value:
         """A branch; a norm may follow whatever has weights."""

@@ -97,9 +97,17 @@ def test_a_convolution_behind_a_pool_that_others_see() -> None:
     y = add(net, net.conv(pool, 8, 8, 1, 1), net.conv(x, 8, 8, 3, 3, pads=[1] * 4))
     result = merged(net.model(net.op("Relu", y), net.op("MaxPool", pool, kernel_shape=[2, 2])))
     assert not result.modified
-    (row,) = result.declined
+    (row,) = (row for row in result.declined if row.equation == "parallel_sum")
     assert "also read by MaxPool" in row.reason
     assert row.where == ("AveragePool_0", "Conv_1", "Add_3")
+
+
+def test_a_residual_around_what_is_scaled_before() -> None:
+    """As GELU ends in exported graphs: both branches are linear functions of what is before the factor, too."""
+    net = Net()
+    x = net.op("Mul", net.op("Relu", net.input(1, 4, 7, 8)), net.weight(values=np.array(0.5, np.float32)))
+    result = merged(net.model(net.op("Relu", add(net, x, net.conv(x, 4, 4, 3, 3, pads=[1] * 4)))))
+    assert ops(result.model) == {"Conv": 1, "Relu": 2}
 
 
 def test_linears_in_a_row_beside_another() -> None:

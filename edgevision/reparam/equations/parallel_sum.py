@@ -74,16 +74,12 @@ def _groups(tree: SumTree) -> Iterator[tuple[ir.Value, dict[int, Path]]]:
 
     Leaves that have met at a nearer tensor are not looked at again at a further one, unless others join them there.
     """
-    paths = [paths_to(leaf.value) for leaf in tree.leaves]
-    steps = itertools.chain.from_iterable(itertools.zip_longest(*paths))
+    found: dict[ir.Value, dict[int, Path]] = {}
+    for index, leaf in enumerate(tree.leaves):
+        for path in (Path(source=leaf.value), *paths_to(leaf.value)):
+            found.setdefault(path.source, {})[index] = path
     seen: list[set[int]] = []
-    for source in dict.fromkeys(path.source for path in steps if path is not None):
-        members = {
-            index: path
-            for index, leaf in enumerate(tree.leaves)
-            for path in (Path(source=leaf.value), *paths[index])
-            if path.source is source
-        }
+    for source, members in sorted(found.items(), key=lambda group: sum(len(path.nodes) for path in group[1].values())):
         if len(members) > 1 and not any(members.keys() <= before for before in seen):
             seen.append(set(members))
             yield source, members
