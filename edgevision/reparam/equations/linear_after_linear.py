@@ -55,30 +55,27 @@ def _find(graph: ir.Graph) -> Iterator[Rewrite | Declined]:
 
 def _match(start: ir.Node, node: ir.Node, middle: ir.Value) -> Rewrite | None:
     first, second = linear_ending_at(middle), read_linear(node)
-    weighty, x = second or first, start.inputs[0]
-    if weighty is None or x is None or (first is None and not is_pool(start)) or (second is None and not is_pool(node)):
+    op, x = second or first, start.inputs[0]
+    if op is None or x is None or is_pool(start) != (first is None) or is_pool(node) != (second is None):
         return None
-    if first is not None and second is not None and first.outputs != second.inputs:
+    before = read_average_pool(start, op.inputs) if first is None else kernel_of(first)
+    after = read_average_pool(node, op.outputs) if second is None else kernel_of(second)
+    if before.outputs != after.inputs:
         return None
-    before = read_average_pool(start, weighty.inputs) if first is None else kernel_of(first)
-    after = read_average_pool(node, weighty.outputs) if second is None else kernel_of(second)
     apart = price_of_kernel(before) * math.prod(after.strides) + price_of_kernel(after)
     ratio = price_of_kernel(composed_frame(after, before)) / apart
     if ratio > 1:
         raise Decline(f"composed they would cost {ratio:.1f} times as much as apart")
     removable(middle, node)
     kernel = compose(after, before)
-    old = (*((start,) if first is None else first.nodes), *((node,) if second is None else second.nodes))
-    if not kernel.taps:
-        bias = kernel.bias if kernel.bias.any() else None
-        probe = (*probe_of(first or weighty)[:-1], kernel.inputs)
-        return Rewrite(
-            equation=_NAME, old=old, new=replace(weighty, x=x).build(kernel.weight[None], bias), probes={x: probe}
-        )
-    new = conv_step(kernel, x, weighty.names, weighty.dtype, old[-1].outputs[0].shape)
-    return Rewrite(
-        equation=_NAME, old=old, new=new, probes={x: (1, kernel.inputs, *probe_sizes(kernel, static_sizes(x)))}
-    )
+    old = (*(first.nodes if first else (start,)), *(second.nodes if second else (node,)))
+    if kernel.taps:
+        new = conv_step(kernel, x, op.names, op.dtype, old[-1].outputs[0].shape)
+        probe = (1, kernel.inputs, *probe_sizes(kernel, static_sizes(x)))
+    else:
+        new = replace(op, x=x).build(kernel.weight[None], kernel.bias if kernel.bias.any() else None)
+        probe = (*probe_of(op)[:-1], kernel.inputs)
+    return Rewrite(equation=_NAME, old=old, new=new, probes={x: probe})
 
 
 EQUATION = Equation(name=_NAME, rank=50, find=_find)

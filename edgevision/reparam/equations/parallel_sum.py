@@ -4,11 +4,13 @@
 
 E embeds a kernel into the common grid of offsets (`conv_kernel`): a smaller kernel is surrounded by zeros, a dilated
 one spread out, a grouped one laid block-diagonally, padding aligned at the first tap. Branches are Conv, AveragePool,
-ConvTranspose among themselves, per-channel affines and the map itself (a residual becomes the centre tap); or, on rows, Gemm and MatMul. Operands of
-the sum that read another tensor stay, added to the merged one.
+ConvTranspose among themselves, per-channel affines and the map itself (a residual becomes the centre tap); on rows, Gemm
+and MatMul; or a few of these in a row (`branch`). Operands of the sum that read another tensor stay, added to the merged
+one.
 
 Declines: branches of different stride, channels or output size; a branch with another reader; a pool or padding that is
-not shift-invariant; a merged kernel dearer than its branches (`pricing`), such as 1x1 dense + 13x13 depthwise.
+not shift-invariant; a convolution beside a transposed one; a merged kernel dearer than its branches (`pricing`), such as
+1x1 dense + 13x13 depthwise.
 """
 
 from __future__ import annotations
