@@ -15,6 +15,8 @@ from net import Net
 
 __all__ = ["BEFORE", "blocks"]
 
+#: One time in eight; not 0, which is drawn more often than its share.
+SELDOM = st.integers(0, 7).map(lambda drawn: drawn == 5)
 #: What the nodes before the block are marked with.
 BEFORE = "before the block"
 
@@ -30,7 +32,7 @@ TRANSPOSED = ("transposed", "norm", "affine", "identity")
 def blocks(draw: st.DrawFn) -> ir.Model:
     """A block as a model: its sum behind a Relu, and now and then a result that somebody else sees as well."""
     block = Block(draw)
-    grows = draw(st.integers(0, 5)) == 0
+    grows = draw(SELDOM)
     branches = [block.branch("transposed" if grows else "conv")]
     kinds = (TRANSPOSED if grows else SINGLE + CHAINS) if block.stride == 1 else TRANSPOSED[:1] if grows else STRIDED
     for _ in range(draw(st.integers(1, 4))):
@@ -38,7 +40,7 @@ def blocks(draw: st.DrawFn) -> ir.Model:
     inner = [node.outputs[0] for node in block.net.nodes]
     total = block.added(list(branches))
     outputs = [block.net.op("Relu", block.norm(total))]
-    if draw(st.integers(0, 7)) == 0:
+    if draw(SELDOM):
         seen = draw(st.sampled_from(inner))
         outputs.append(seen if draw(st.booleans()) else block.net.op("Abs", seen))
     return block.net.model(*outputs)
@@ -79,12 +81,13 @@ class Block:
             y = self.pool(x, stride)
         elif kind == "affine, conv":
             y = self.conv(self.norm(x, certain=True) if self.draw(st.booleans()) else self.affine(x), stride)
-        elif kind == "conv, conv":
-            y = self.conv(self.conv(x, 1), stride)
+        elif kind == "conv, conv":  # one of the two looks at one place, as a rule: else the padding forbids it
+            wide = self.draw(st.sampled_from([(False, True), (True, False), (True, True)]))
+            y = self.conv(self.conv(x, 1, wide=wide[0]), stride, wide=wide[1])
         elif kind == "conv, pool":
-            y = self.pool(self.conv(x, 1), stride)
+            y = self.pool(self.conv(x, 1, wide=self.draw(SELDOM)), stride)
         elif kind == "pool, conv":
-            y = self.conv(self.pool(x, 1), stride)
+            y = self.conv(self.pool(x, 1), stride, wide=self.draw(SELDOM))
         elif kind == "pad, conv":
             y = self.padded(stride)
         elif kind == "rows":
@@ -104,8 +107,8 @@ class Block:
             x = self.net.op(kind, x, *constant)
         return x
 
-    def conv(self, x: ir.Value, stride: int) -> ir.Value:
-        attributes = self.geometry(stride, dilated=True)
+    def conv(self, x: ir.Value, stride: int, *, wide: bool = True) -> ir.Value:
+        attributes = self.geometry(stride, dilated=True, most=4 if wide else 1)
         groups = self.draw(st.sampled_from([g for g in (1, 2, self.channels) if self.channels % g == 0]))
         shape = (self.channels, self.channels // groups, *attributes["kernel_shape"])
         weight = self.weights.get(shape) if self.draw(st.booleans()) else None
@@ -117,7 +120,7 @@ class Block:
     def pool(self, x: ir.Value, stride: int) -> ir.Value:
         attributes: dict[str, object] = dict(self.geometry(stride, dilated=False))
         del attributes["dilations"]
-        counted, ceiling = self.draw(st.integers(0, 5)) > 0, self.draw(st.integers(0, 9)) == 0 and stride == 1
+        counted, ceiling = not self.draw(SELDOM), self.draw(SELDOM) and stride == 1
         return self.net.op("AveragePool", x, count_include_pad=int(counted), ceil_mode=int(ceiling), **attributes)
 
     def transposed(self, x: ir.Value, stride: int) -> ir.Value:
@@ -140,8 +143,7 @@ class Block:
         attributes = self.geometry(stride, dilated=True)
         pads = attributes.pop("pads")
         amounts = np.array([0, 0, *pads[: self.axes], 0, 0, *pads[self.axes :]])
-        filling = self.draw(st.sampled_from([0.0, 0.0, 0.0, 0.5]))
-        constant = self.net.weight(values=np.array(filling, np.float32))
+        constant = self.net.weight(values=np.array(0.5 * self.draw(SELDOM), np.float32))
         x = self.net.op("Pad", self.x, self.net.weight(values=amounts), constant)
         weight = self.net.weight(self.channels, self.channels, *attributes["kernel_shape"])
         return self.net.op("Conv", x, weight, **attributes)
@@ -155,10 +157,10 @@ class Block:
             y = self.net.op("Add", y, self.net.weight(self.channels))
         return self.net.op("Transpose", y, perm=[0, rank - 1, *range(1, rank - 1)])
 
-    def geometry(self, stride: int, *, dilated: bool) -> dict[str, list[int]]:
+    def geometry(self, stride: int, *, dilated: bool, most: int = 4) -> dict[str, list[int]]:
         """A kernel that leaves the map its size (or divides it by the stride), its padding at either end."""
         draw = self.draw
-        kernel = [draw(st.integers(1, 4)) for _ in range(self.axes)]
+        kernel = [draw(st.integers(1, most)) for _ in range(self.axes)]
         dilations = [draw(st.integers(1, 3)) if dilated else 1 for _ in range(self.axes)]
         reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
         low = [
