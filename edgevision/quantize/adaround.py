@@ -105,7 +105,7 @@ def _objective(errors: Array, matrix: Array) -> Array:
 def _damped(moments: Array) -> Array:
     """At unit mean diagonal, with LAMBDA added to it; what reads nothing but zeros has the identity."""
     power = np.einsum("gkk->gk", moments).mean(axis=1)
-    matrix = (moments / np.maximum(power, np.finfo(np.float32).tiny)[:, None, None]).astype(np.float32)
+    matrix: Array = (moments / np.maximum(power, np.finfo(np.float32).tiny)[:, None, None]).astype(np.float32)
     np.einsum("gkk->gk", matrix)[...] += LAMBDA
     return matrix
 
@@ -113,7 +113,8 @@ def _damped(moments: Array) -> Array:
 def _columns(array: Array, axis: int, groups: int) -> Array:
     """[groups, K, out] of a weight."""
     rows = np.moveaxis(array, axis, 0)
-    return rows.reshape(groups, rows.shape[0] // groups, -1).swapaxes(1, 2).astype(np.float64)
+    columns: Array = rows.reshape(groups, rows.shape[0] // groups, -1).swapaxes(1, 2)
+    return columns.astype(np.float64)
 
 
 def _along(scales: Array, axis: int, rank: int) -> Array:

@@ -122,7 +122,8 @@ def _adapted(builder: Builder, exclude: Sequence[str], data: CalibrationSet) -> 
     linear = make_plan(builder.model, builder.scheme, exclude).linear
     adapted = {}
     for node, moments in second_moments(builder.model, linear, data.source, data.limit):
-        name, weight = str(node.outputs[0].name), ir.convenience.get_const_tensor(node.inputs[1])
+        name, value = str(node.outputs[0].name), node.inputs[1]
+        weight = None if value is None else ir.convenience.get_const_tensor(value)
         assert weight is not None  # the plan admits constant weights only
         adapted[name] = adaround(weight.numpy(), nearest[name], moments, builder.scheme.weights.largest)
     return adapted

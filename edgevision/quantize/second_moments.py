@@ -132,7 +132,7 @@ def _patches(node: ir.Node, x: Array, rng: np.random.Generator) -> Array:
     positions = windows.shape[2 : 2 + dims]
     count = int(np.prod(positions))
     chosen = np.arange(count) if count <= _POSITIONS else rng.choice(count, _POSITIONS, replace=False)
-    at = np.unravel_index(chosen, positions)
+    at: tuple[Any, ...] = np.unravel_index(chosen, positions)
     patches = windows[(slice(None), slice(None), *at)]  # [N, C, rows, *kernel]
     rows = patches.swapaxes(1, 2).reshape(len(x) * len(chosen), _groups(node), -1)
     return np.ascontiguousarray(rows.swapaxes(0, 1))
