@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import onnx_ir as ir
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method, Range
+from edgevision.passes.attach_bodies import attach_bodies
+from edgevision.passes.functions_as_tables import functions_as_tables
 from edgevision.quantize.adaround import grams
 from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
@@ -28,11 +31,29 @@ __all__ = ["Builder", "Form", "calibrated_builder"]
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One INT8 form: what it leaves in float, which operators it quantizes, and the graph."""
+    """One INT8 form.
+
+    Attributes:
+        excluded: what it leaves in float.
+        plan: which operators it quantizes.
+        model: the Q/DQ graph.
+        tables: whether its target runs functions of one quantized tensor as tables.
+    """
 
     excluded: tuple[str, ...]
     plan: Plan
     model: ir.Model
+    tables: bool
+
+    @cached_property
+    def lowered(self) -> ir.Model:
+        """The graph as its target gets it."""
+        if not self.tables:
+            return self.model
+        copy = self.model.clone()
+        if functions_as_tables(copy).modified:
+            attach_bodies(copy)
+        return copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +69,7 @@ class Builder:
         means: of the inputs of linear operators, where biases are corrected.
         grams: second moments of the same, where weights are rounded adaptively.
         kept: operators that stay float in every form.
+        tables: see `Form`.
     """
 
     model: ir.Model
@@ -58,6 +80,7 @@ class Builder:
     means: Mapping[str, NDArray[Any]] | None = None
     grams: Mapping[str, NDArray[Any]] | None = None
     kept: tuple[str, ...] = ()
+    tables: bool = False
     #: Weights that a form has been built with, for the next ones; see `insert`.
     _rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -66,7 +89,7 @@ class Builder:
         copy = self.model.clone()
         plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
         insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams, self._rounded)
-        return Form(excluded=tuple(excluded), plan=plan, model=copy)
+        return Form(excluded=tuple(excluded), plan=plan, model=copy, tables=self.tables)
 
 
 def calibrated_builder(
@@ -78,8 +101,9 @@ def calibrated_builder(
     recovery: Recovery,
     cache: Cache,
     report: Callable[[str], None],
+    tables: bool = False,
 ) -> Builder:
-    """Calibrate every tensor that any form of `model` may quantize."""
+    """Calibrate every tensor that any form of `model` may quantize; `tables` is for `Form`."""
     model = prepared(model, recovery, data.source, data.limit, report)
     kept = scan_projections(model) if recovery.ssm_aware else ()
     exclude = (*exclude, *kept)
@@ -88,7 +112,9 @@ def calibrated_builder(
     symmetric = scheme.activations.symmetric
     found = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
     builders = [
-        Builder(model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept)
+        Builder(
+            model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept, tables=tables
+        )
         for m, ranges in found.items()
     ]
     if len(builders) > 1:

@@ -31,7 +31,7 @@ OrtStatusPtr guarded(Function&& function) noexcept {
 // An input that may be absent.
 struct Input {
   const float* data = nullptr;
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data); }  // of the one input that holds bytes
+  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data); }  // of an input that holds bytes
   Shape shape;
 };
 
@@ -87,20 +87,21 @@ float float_attribute(const OrtKernelInfo* info, const char* name, float fallbac
 std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback);
 std::vector<int64_t> ints_attribute(const OrtKernelInfo* info, const char* name, std::vector<int64_t> fallback);
 
-// The operator's side of Ort::CustomOpBase: all tensors float32 but for an input of bytes, inputs from
+// The operator's side of Ort::CustomOpBase: all tensors of one type but for an input of bytes, inputs from
 // `Kernel::kRequired` on optional.
-template <class Kernel, size_t BytesInput = SIZE_MAX>
-struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel, BytesInput>, Kernel, true> {
+template <class Kernel, size_t BytesInput = SIZE_MAX,
+          ONNXTensorElementDataType Type = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT>
+struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel, BytesInput, Type>, Kernel, true> {
   const char* GetName() const { return Kernel::kName; }
   size_t GetInputTypeCount() const { return Kernel::kInputs; }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    return index == BytesInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    return index == BytesInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : Type;
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < Kernel::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
   size_t GetOutputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return Type; }
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
     return guarded([&] {
       if (!kernels()) throw ShapeError(why_no_kernels());
@@ -118,5 +119,7 @@ const OrtCustomOp* wavelet_conv_op();
 const OrtCustomOp* response_norm_op();
 const OrtCustomOp* shift_conv_op();
 const OrtCustomOp* shift_linear_op();
+const OrtCustomOp* lookup_op();
+const OrtCustomOp* signed_lookup_op();
 
 }  // namespace edgevision

@@ -219,4 +219,14 @@ ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma) {
   return n;
 }
 
+Lookup plan_lookup(const Shape& x, const Shape& table) {
+  const Checker check("EvLookup");
+  check.size("x", x);
+  check.dims("table", table, {Lookup::kBytes}, "[256]");
+  Lookup l{};
+  l.count = 1;
+  for (size_t i = 0; i < x.rank; ++i) l.count *= x[i];
+  return l;
+}
+
 }  // namespace edgevision

@@ -15,6 +15,7 @@ from edgevision.ops.bit_packing import pack
 from edgevision.ops.channel_norm import OPERATOR as NORM
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
+from edgevision.ops.lookup import OPERATOR as LOOKUP
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
 from edgevision.ops.response_norm import OPERATOR as RESPONSE
@@ -159,6 +160,18 @@ def _shift_convs() -> dict[str, Case]:
     return found
 
 
+def _lookups() -> dict[str, Case]:
+    """Every byte, in shapes that fill no vector, one and many, and more than one item; to the last bit."""
+    rng = np.random.default_rng(17)
+    found = {}
+    for kind, shape in product((np.uint8, np.int8), ((1,), (3, 5), (256,), (2, 7, 13, 5), (1, 40, 33, 17), (3, 16384))):
+        x, table = (rng.integers(0, 256, size).astype(np.uint8).view(kind) for size in (shape, (256,)))
+        x.reshape(-1)[:256] = rng.permutation(256).astype(np.uint8).view(kind)[: x.size]
+        name = f"lookup-{x.dtype}-{'-'.join(map(str, shape))}"
+        found[name] = replace(_case(LOOKUP, [x, table], {}), tolerance=0.0)  # type: ignore[list-item]
+    return found
+
+
 def _exact_if_integer(case: Case) -> Case:
     if case.attributes["activations"] != "int32" or case.inputs[2] is not None:
         return case
@@ -172,4 +185,4 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs()}
+    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs(), **_lookups()}

@@ -15,6 +15,7 @@ from edgevision.ops.recorder import OPSET
 from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.passes.conv_of_concat import conv_of_concat
 from edgevision.passes.depthwise_blocks import depthwise_blocks
+from edgevision.passes.functions_as_tables import functions_as_tables
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
@@ -32,9 +33,9 @@ __all__ = ["lower"]
 _Step = Callable[[ir.Model], PassResult]
 
 #: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. The last one looks for
-#: the Relu that `conv_of_concat` leaves behind.
+#: the Relu that `conv_of_concat` leaves behind; tables are there for quantized graphs alone.
 _FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_response_norm)
-_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
+_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv, functions_as_tables)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[_Step, ...] = (
     unpack_shifts,

@@ -54,6 +54,24 @@ struct Neon {
   }
   static void exchange_quads(F (&)[1]) {}
 
+  // Four quarters of the table; a byte outside a quarter leaves what the others found.
+  struct Bytes {
+    static constexpr int64_t kWidth = 16;
+    explicit Bytes(const uint8_t* from) {
+      for (int i = 0; i < 4; ++i) quarters[i] = vld1q_u8_x4(from + 64 * i);
+    }
+    void translate(const uint8_t* x, uint8_t* y) const {
+      const uint8x16_t whole = vld1q_u8(x), quarter = vdupq_n_u8(64);
+      uint8x16_t left = whole, found = vqtbl4q_u8(quarters[0], left);
+      for (int i = 1; i < 4; ++i) {
+        left = vsubq_u8(left, quarter);
+        found = vqtbx4q_u8(found, quarters[i], left);
+      }
+      vst1q_u8(y, found);
+    }
+    uint8x16x4_t quarters[4];
+  };
+
  private:
   static F power(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
 };

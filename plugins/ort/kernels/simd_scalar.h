@@ -54,6 +54,14 @@ struct Scalar {
   static void transpose_quads(F (&)[kQuad]) {}
   static void exchange_quads(F (&)[kLanes / kQuad]) {}
 
+  // 256 bytes to look others up in, kWidth at a time.
+  struct Bytes {
+    static constexpr int64_t kWidth = 1;
+    explicit Bytes(const uint8_t* from) : table(from) {}
+    void translate(const uint8_t* x, uint8_t* y) const { *y = table[*x]; }
+    const uint8_t* table;
+  };
+
  private:
   static float power(int n) {
     const uint32_t bits = static_cast<uint32_t>(n + 127) << 23;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "lookup.h"
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
@@ -61,6 +62,7 @@ struct Table {
             &ShiftConvKernel<V>::prepare,
             &ShiftConvKernel<V>::items,
             &ShiftConvKernel<V>::run,
+            &LookupKernel<typename V::Bytes>::run,
             &exp,
             &softplus,
             &gelu};
