@@ -17,10 +17,10 @@ from edgevision.passes.functions_as_tables import functions_as_tables
 BEFORE, AFTER = 0.037, 0.021
 
 
-def quantized(body: str, kind: str = "uint8", zeros: tuple[int, int] = (113, 7)) -> ir.Model:
+def quantized(body: str, kind: str = "uint8", zeros: tuple[int, int] = (113, 7), to: str = "") -> ir.Model:
     """`body` makes v of u, which lies between the two quantizations."""
-    return graph(f"""g ({kind}[1,3,4,64] q, float[1,3,4,64] other) => ({kind}[1,3,4,64] y)
-        <float scale = {{{BEFORE}}}, {kind} zero = {{{zeros[0]}}}, float after = {{{AFTER}}}, {kind} zero_after = {{{zeros[1]}}},
+    return graph(f"""g ({kind}[1,3,4,64] q, float[1,3,4,64] other) => ({to or kind}[1,3,4,64] y)
+        <float scale = {{{BEFORE}}}, {kind} zero = {{{zeros[0]}}}, float after = {{{AFTER}}}, {to or kind} zero_after = {{{zeros[1]}}},
          float root = {{1.4142135}}, float one = {{1.0}}, float half = {{0.5}}, float slope = {{-3.0}}> {{
         u = DequantizeLinear(q, scale, zero)
         {body}
@@ -96,6 +96,10 @@ def test_the_runtimes_own_arithmetic_is_at_most_a_step_away() -> None:
 def test_what_is_no_function_of_a_lone_value_stays(body: str) -> None:
     model = quantized(body)
     assert not functions_as_tables(model).modified
+
+
+def test_integers_of_another_type_are_left_alone() -> None:
+    assert not functions_as_tables(quantized("v = Gelu(u)", to="int8")).modified
 
 
 def test_other_readers_keep_the_float_form() -> None:
