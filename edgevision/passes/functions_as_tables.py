@@ -22,6 +22,7 @@ from onnx.reference import ReferenceEvaluator
 from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES
 from edgevision.passes.convolution import produced_by
 from edgevision.passes.graph_pass import PassResult
+from edgevision.passes.quantization_span import Span, span_of
 from edgevision.passes.rewriting import rewrite_all
 from edgevision.reparam.matching import is_standard
 from edgevision.reparam.rewrite import Rewrite, Step, Weights
@@ -64,8 +65,6 @@ FUNCTIONS = frozenset(
         "ThresholdedRelu",
     ]
 )
-#: A quantization: scale, zero point, type of the integers.
-_Span = tuple[float, int, str]
 
 
 def functions_as_tables(model: ir.Model) -> PassResult:
@@ -106,14 +105,14 @@ def _scalar(value: ir.Value) -> bool:
 def _equation(node: ir.Node) -> Rewrite | None:
     if node.op_type != "QuantizeLinear" or not is_standard(node):
         return None
-    after, found = _span(node), function_of(node.inputs[0], lambda inner: inner.op_type in FUNCTIONS)
+    after, found = span_of(node), function_of(node.inputs[0], lambda inner: inner.op_type in FUNCTIONS)
     if found is None or after is None:
         return None
     nodes, x = found
     source = produced_by(x, "DequantizeLinear")
-    before = None if source is None else _span(source)
+    before = None if source is None else span_of(source)
     q = None if source is None else source.inputs[0]
-    if before is None or q is None or before[2] != after[2] or q.shape is None:
+    if before is None or q is None or before.kind != after.kind or q.shape is None:
         return None
     proto = _proto(nodes, x)
     table = None if proto is None else _table(proto, before, after)
@@ -142,16 +141,6 @@ def _from_conv(q: ir.Value) -> bool:
 def _to_conv(q: ir.Value) -> bool:
     readers = [use.node for use in q.uses() if use.node.op_type == "DequantizeLinear"]
     return any(use.node.op_type == "Conv" for reader in readers for use in reader.outputs[0].uses())
-
-
-def _span(node: ir.Node) -> _Span | None:
-    """What a Q or DQ node does, where it has one scale and a zero point of 8 bits."""
-    tensors = [None if v is None else ir.convenience.get_const_tensor(v) for v in node.inputs[1:3]]
-    if len(tensors) != 2 or any(t is None or t.size != 1 for t in tensors):
-        return None
-    scale, zero = (t.numpy() for t in tensors if t is not None)
-    kind = zero.dtype.name
-    return (float(scale.reshape(())), int(zero.reshape(())), kind) if kind in ("uint8", "int8") else None
 
 
 def _proto(nodes: list[ir.Node], x: ir.Value) -> bytes | None:
@@ -183,16 +172,16 @@ def _proto(nodes: list[ir.Node], x: ir.Value) -> bytes | None:
 
 
 @lru_cache(maxsize=1024)
-def _table(proto: bytes, before: _Span, after: _Span) -> NDArray[np.integer] | None:
+def _table(proto: bytes, before: Span, after: Span) -> NDArray[np.integer] | None:
     """Entries by the bits of the quantized argument; None where the function is not a number somewhere."""
-    scale, zero, kind = before
-    integers = np.arange(256, dtype=np.uint8).view(kind).astype(np.int64)
-    x = ((integers - zero).astype(np.float32) * np.float32(scale)).astype(np.float64)
+    integers = np.arange(256, dtype=np.uint8).view(before.kind).astype(np.int64)
+    x = ((integers - before.zero).astype(np.float32) * np.float32(before.scale)).astype(np.float64)
     with np.errstate(all="ignore"):
         y = np.asarray(ReferenceEvaluator(onnx.load_model_from_string(proto)).run(None, {"x": x})[0], np.float64)
     if np.isnan(y).any():
         return None
-    scale, zero, kind = after
-    limits = np.iinfo(kind)
-    table: NDArray[np.integer] = np.clip(np.rint(y / scale) + zero, limits.min, limits.max).astype(kind)
+    limits = np.iinfo(after.kind)
+    table: NDArray[np.integer] = np.clip(np.rint(y / after.scale) + after.zero, limits.min, limits.max).astype(
+        after.kind
+    )
     return table

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method, Range
-from edgevision.passes.attach_bodies import attach_bodies
-from edgevision.passes.functions_as_tables import functions_as_tables
 from edgevision.quantize.adaround import grams
 from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
@@ -25,6 +23,7 @@ from edgevision.quantize.prepare import prepared
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import Scheme
+from edgevision.targets.onnxruntime.lowering import lower_integers
 
 __all__ = ["Builder", "Form", "calibrated_builder"]
 
@@ -37,22 +36,21 @@ class Form:
         excluded: what it leaves in float.
         plan: which operators it quantizes.
         model: the Q/DQ graph.
-        tables: whether its target runs functions of one quantized tensor as tables.
+        kernels: whether its target is ONNX Runtime with our kernels.
     """
 
     excluded: tuple[str, ...]
     plan: Plan
     model: ir.Model
-    tables: bool
+    kernels: bool
 
     @cached_property
     def lowered(self) -> ir.Model:
         """The graph as its target gets it."""
-        if not self.tables:
+        if not self.kernels:
             return self.model
         copy = self.model.clone()
-        if functions_as_tables(copy).modified:
-            attach_bodies(copy)
+        lower_integers(copy)
         return copy
 
 
@@ -69,7 +67,7 @@ class Builder:
         means: of the inputs of linear operators, where biases are corrected.
         grams: second moments of the same, where weights are rounded adaptively.
         kept: operators that stay float in every form.
-        tables: see `Form`.
+        kernels: see `Form`.
     """
 
     model: ir.Model
@@ -80,7 +78,7 @@ class Builder:
     means: Mapping[str, NDArray[Any]] | None = None
     grams: Mapping[str, NDArray[Any]] | None = None
     kept: tuple[str, ...] = ()
-    tables: bool = False
+    kernels: bool = False
     #: Weights that a form has been built with, for the next ones; see `insert`.
     _rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -89,7 +87,7 @@ class Builder:
         copy = self.model.clone()
         plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
         insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams, self._rounded)
-        return Form(excluded=tuple(excluded), plan=plan, model=copy, tables=self.tables)
+        return Form(excluded=tuple(excluded), plan=plan, model=copy, kernels=self.kernels)
 
 
 def calibrated_builder(
@@ -101,9 +99,9 @@ def calibrated_builder(
     recovery: Recovery,
     cache: Cache,
     report: Callable[[str], None],
-    tables: bool = False,
+    kernels: bool = False,
 ) -> Builder:
-    """Calibrate every tensor that any form of `model` may quantize; `tables` is for `Form`."""
+    """Calibrate every tensor that any form of `model` may quantize; `kernels` is for `Form`."""
     model = prepared(model, recovery, data.source, data.limit, report)
     kept = scan_projections(model) if recovery.ssm_aware else ()
     exclude = (*exclude, *kept)
@@ -113,7 +111,7 @@ def calibrated_builder(
     found = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
     builders = [
         Builder(
-            model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept, tables=tables
+            model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept, kernels=kernels
         )
         for m, ranges in found.items()
     ]

@@ -34,7 +34,7 @@ from edgevision.quantize.quiet import answers_with_image, quieted
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.search_int8 import Searched, Trials, search_int8
-from edgevision.quantize.target_form import int8_form, tables_run, target_form
+from edgevision.quantize.target_form import int8_form, kernels_run, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Runner
@@ -130,8 +130,8 @@ def quantize(
         raise UsageError(
             "--max-drop, --explain", f"the target {scheme.target} cannot be timed here", "use --target ort"
         )
-    tables = tables_run(scheme.target, plugins=plugins)
-    scheme = scheme if tables else scheme.without_tables()
+    kernels = kernels_run(scheme.target, plugins=plugins)
+    scheme = scheme if kernels else scheme.without_tables()
     original = target_form(model, scheme.target, plugins=plugins)
     builder = calibrated_builder(
         int8_form(original, scheme.target),
@@ -139,7 +139,7 @@ def quantize(
         data,
         exclude=exclude,
         recovery=recovery or Recovery(),
-        tables=tables,
+        kernels=kernels,
         cache=cache,
         report=report,
     )

@@ -23,15 +23,18 @@ struct LookupOp {
   }
 };
 
+template <ONNXTensorElementDataType Type>
+using AllOf = Types<kEverywhere, Type, Type>;
+
 }  // namespace
 
 const OrtCustomOp* lookup_op() {
-  static const CustomOp<LookupOp, SIZE_MAX, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8> op;
+  static const CustomOp<LookupOp, AllOf<ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8>> op;
   return &op;
 }
 
 const OrtCustomOp* signed_lookup_op() {
-  static const CustomOp<LookupOp, SIZE_MAX, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8> op;
+  static const CustomOp<LookupOp, AllOf<ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8>> op;
   return &op;
 }
 

@@ -49,7 +49,7 @@ struct ShiftLinearOp {
 }  // namespace
 
 const OrtCustomOp* shift_linear_op() {
-  static const CustomOp<ShiftLinearOp, 1> op;
+  static const CustomOp<ShiftLinearOp, FloatsAndBytes<1>> op;
   return &op;
 }
 

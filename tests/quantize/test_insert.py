@@ -40,7 +40,7 @@ def test_a_function_of_several_nodes_is_one_table_and_turns_nothing_round() -> N
     """The transposes around it meet those of the convolutions: one is left for the image, one behind the pool."""
     model = residual_net()
     changed, plan = quantized(model, VNNI)
-    assert [n.op_type for n in plan.joined][0] == "Mul"  # of x sigmoid(x), of which nothing inside is rounded
+    assert next(n.op_type for n in plan.joined) == "Mul"  # of x sigmoid(x), of which nothing inside is rounded
     functions_as_tables(changed)
     attach_bodies(changed)
     ops = coverage(model, changed).ops

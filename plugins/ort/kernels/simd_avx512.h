@@ -60,6 +60,16 @@ struct Avx512 {
     v[3] = _mm512_shuffle_f32x4(AB, CD, 0xdd);
   }
 
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    const __m128i some = _mm_maskz_loadu_epi8(first(count), p);
+    return _mm512_cvtepi32_ps(kSigned ? _mm512_cvtepi8_epi32(some) : _mm512_cvtepu8_epi32(some));
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    _mm512_mask_cvtepi32_storeu_epi8(p, first(count), _mm512_cvtps_epi32(x));
+  }
+  static F leading(F x, int64_t count) { return _mm512_maskz_mov_ps(first(count), x); }
+
   // Sixteen rows of sixteen bytes: the low half of a byte picks in each, the bits of the high half between them.
   struct Bytes {
     static constexpr int64_t kWidth = 64;

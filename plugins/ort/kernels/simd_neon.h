@@ -54,6 +54,24 @@ struct Neon {
   }
   static void exchange_quads(F (&)[1]) {}
 
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    int32_t some[kLanes] = {};
+    for (int64_t i = 0; i < count && i < kLanes; ++i) some[i] = kSigned ? static_cast<int8_t>(p[i]) : p[i];
+    return vcvtq_f32_s32(vld1q_s32(some));
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    int32_t some[kLanes];
+    vst1q_s32(some, vcvtnq_s32_f32(x));
+    for (int64_t i = 0; i < count && i < kLanes; ++i) p[i] = static_cast<uint8_t>(some[i]);
+  }
+  static F leading(F x, int64_t count) {
+    float some[kLanes];
+    store(some, x);
+    for (int64_t i = count; i < kLanes; ++i) some[i] = 0.0f;
+    return load(some);
+  }
+
   // Four quarters of the table; a byte outside a quarter leaves what the others found.
   struct Bytes {
     static constexpr int64_t kWidth = 16;
