@@ -70,6 +70,16 @@ class Decomposed(Line):
 class Breaks(Line):
     def forward(self, x):
         return x.reshape(1, 3, 5)  # breaks
+
+
+class Repeats(Line):
+    def forward(self, x):
+        return x + torch.ones(1, 4, 1).expand(len(x), -1, -1)  # repeats
+
+
+class Folds(Line):
+    def forward(self, x):
+        return x.reshape(x.shape[0], 16).reshape(2, -1).reshape(-1, 4)  # folds
 """
 
 
@@ -144,3 +154,14 @@ def test_the_line_that_breaks_is_named(edgevision: Command, tmp_path: Path, name
     assert ended.code == code, ended.err
     assert line_of(mark) in ended.error["reason"]
     assert leftovers(tmp_path) == ["users"]
+
+
+@pytest.mark.parametrize("name", ["Repeats", "Folds"])
+def test_the_line_that_fixes_an_open_batch_is_named(edgevision: Command, tmp_path: Path, name: str) -> None:
+    arguments = ("export", "--model", f"users.deep.nets:{name}", "--target", "onnx", "--out", "out", "--json")
+    ended = edgevision(*arguments, "--batch", "1:2:4")
+    assert ended.code == 4, ended.err
+    assert "it fixes the batch to 2, at" in ended.error["reason"] and line_of(name.lower()) in ended.error["reason"]
+    assert "x.shape" in ended.error["mend"] and "symbolic_shapes" not in ended.err
+    assert leftovers(tmp_path) == ["users"]
+    assert edgevision(*arguments, "--batch", "2").code == 0
