@@ -59,7 +59,7 @@ const Kernels* kernels() {
 
 const char* why_no_kernels() {
   return "EDGEVISION_SIMD names an instruction set that this CPU or this build does not have; "
-         "use scalar, avx2, avx512, avx512_vbmi or neon, or unset it";
+         "use scalar, avx2, avx512_vbmi, avx512 or neon, or unset it";
 }
 
 }  // namespace edgevision
