@@ -7,10 +7,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import onnx
 import pytest
 from workspace import Command, children_environment, leftovers
 
 from edgevision.import_timm import import_timm
+from edgevision.targets.target import targets
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
 
@@ -45,6 +47,24 @@ def test_the_whole_path(edgevision: Command) -> None:
     (reparam,) = (s for s in manifest["stages"] if s["name"] == "reparam")
     assert "merges applied" in reparam["notes"][0] and not reparam["notes"][0].startswith("0 ")
     assert "random weights" in ended.err
+
+
+@needs_timm
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ["ort", "trt", "coreml"])
+def test_a_training_form_on_every_target(edgevision: Command, name: str) -> None:
+    """Up to six branches a block, each with its norm, end as one convolution on each of them."""
+    missing = targets()[name].create().why_not()
+    if missing is not None:
+        pytest.skip(missing.reason)
+    model = ("--model", "timm:mobileone_s0", "--input-size", "64")
+    ended = edgevision("export", *model, "--target", name, "--precision", "fp32", "--out", "out", "--json")
+    assert ended.code == 0, ended.err
+    manifest = ended.document["manifest"]
+    errors = [manifest["parity"]["max_abs_over_std"], *(p["max_abs_over_std"] for p in manifest["proofs"])]
+    assert max(e for e in errors if e is not None) < 1e-4
+    graph = onnx.load("out/model.onnx", load_external_data=False).graph
+    assert not {"BatchNormalization", "Add"} & {node.op_type for node in graph.node}
 
 
 @needs_timm
