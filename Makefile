@@ -32,7 +32,7 @@ demo: $(VENV)/.core
 	@echo "see $(DEMO)/demo.png and $(DEMO)/mobilemamba/README.md"
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not zoo"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu and not zoo"
 
 test-zoo: $(VENV)/.test
 	$(BIN)/python -m pytest -m zoo

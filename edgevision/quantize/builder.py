@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Method, Range
-from edgevision.quantize.adaround import grams
+from edgevision.quantize.adaround import adaround
 from edgevision.quantize.bias_correction import channel_means, linear_inputs
 from edgevision.quantize.calibrate import CalibrationSet, calibrate
 from edgevision.quantize.insert import insert
@@ -22,6 +22,7 @@ from edgevision.quantize.prepare import prepared
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import Scheme
+from edgevision.quantize.second_moments import second_moments
 
 __all__ = ["Builder", "Form", "calibrated_builder"]
 
@@ -46,8 +47,9 @@ class Builder:
         method: of the weights' scales.
         calibrator: that the ranges were taken with.
         means: of the inputs of linear operators, where biases are corrected.
-        grams: second moments of the same, where weights are rounded adaptively.
+        adapted: weights that are rounded adaptively, by the name of what their operator writes.
         kept: operators that stay float in every form.
+        rounded: weights that a form has been built with, for the next ones; see `insert`.
     """
 
     model: ir.Model
@@ -56,16 +58,15 @@ class Builder:
     method: Method
     calibrator: Method
     means: Mapping[str, NDArray[Any]] | None = None
-    grams: Mapping[str, NDArray[Any]] | None = None
+    adapted: Mapping[str, Quantized] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
-    #: Weights that a form has been built with, for the next ones; see `insert`.
-    _rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, init=False, repr=False, compare=False)
+    rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, repr=False, compare=False)
 
     def build(self, excluded: Sequence[str]) -> Form:
         """The form that leaves `excluded` (names and kinds of operators) in float."""
         copy = self.model.clone()
         plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
-        insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.grams, self._rounded)
+        insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.adapted, self.rounded)
         return Form(excluded=tuple(excluded), plan=plan, model=copy)
 
 
@@ -94,24 +95,38 @@ def calibrated_builder(
     if len(builders) > 1:
         report("choose the calibrator")
     builder = _least_noise(builders, exclude, data)
-    linear = make_plan(model, scheme, exclude).linear
     means = None
     if recovery.bias_correction:
         report("bias correction")
+        linear = make_plan(model, scheme, exclude).linear
         means = channel_means(model, linear_inputs(linear), data.source, data.limit)
-    moments = None
+    adapted = dict[str, Quantized]()
     if recovery.adaround:
         report("adaptive rounding")
-        moments = grams(model, linear, data.source, data.limit)
-    return replace(builder, means=means, grams=moments)
+        adapted = _adapted(builder, exclude, data)
+    return replace(builder, means=means, adapted=adapted)
 
 
 def _least_noise(builders: Sequence[Builder], exclude: Sequence[str], data: CalibrationSet) -> Builder:
-    """The one whose form with everything in 8 bits is closest to float on the calibration set."""
+    """The one whose form with everything in 8 bits, to the nearest, is closest to float on the calibration set."""
     if len(builders) == 1:
         return builders[0]
     with Noise(builders[0].model, data) as noise:
         return min(builders, key=lambda builder: noise.of(builder.build(exclude).model))
+
+
+def _adapted(builder: Builder, exclude: Sequence[str], data: CalibrationSet) -> dict[str, Quantized]:
+    """The weights of the form with everything in 8 bits, rounded adaptively."""
+    builder.build(exclude)
+    nearest = {name: weight for (name, _), weight in builder.rounded.items()}
+    linear = make_plan(builder.model, builder.scheme, exclude).linear
+    adapted = {}
+    for node, moments in second_moments(builder.model, linear, data.source, data.limit):
+        name, value = str(node.outputs[0].name), node.inputs[1]
+        weight = None if value is None else ir.convenience.get_const_tensor(value)
+        assert weight is not None  # the plan admits constant weights only
+        adapted[name] = adaround(weight.numpy(), nearest[name], moments, builder.scheme.weights.largest)
+    return adapted
 
 
 def weight_method(method: Method) -> Method:

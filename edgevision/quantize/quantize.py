@@ -241,7 +241,7 @@ def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugi
         "graph": model_sha256(builder.model),
         "ranges": {name: (r.low, r.high) for name, r in sorted(builder.ranges.items())},
         "scheme": repr(builder.scheme),
-        "weights": [builder.method, builder.means is not None, builder.grams is not None, builder.kept],
+        "weights": [builder.method, builder.means is not None, bool(builder.adapted), builder.kept],
         "data": [data.examined.sha256, data.limit, wanted.name],
         "plugins": plugins,
     }
