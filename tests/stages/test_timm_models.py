@@ -52,19 +52,26 @@ def test_the_whole_path(edgevision: Command) -> None:
 @needs_timm
 @pytest.mark.zoo
 @pytest.mark.parametrize("name", ["ort", "trt", "coreml"])
-def test_a_training_form_on_every_target(edgevision: Command, name: str) -> None:
-    """Up to six branches a block, each with its norm, end as one convolution on each of them."""
+@pytest.mark.parametrize(
+    ("model", "outputs", "left"),
+    [(["timm:mobileone_s0"], 1, set()), (["timm:test_byobnet", "--model-arg", "features_only=true"], 5, {"Add"})],
+)
+def test_a_training_form_on_every_target(
+    edgevision: Command, name: str, model: list[str], outputs: int, left: set[str]
+) -> None:
+    """Up to six branches a block, each with its norm, end as one convolution on each; and so do those of five feature maps."""
     missing = targets()[name].create().why_not()
     if missing is not None:
         pytest.skip(missing.reason)
-    model = ("--model", "timm:mobileone_s0", "--input-size", "64")
-    ended = edgevision("export", *model, "--target", name, "--precision", "fp32", "--out", "out", "--json")
+    given = ("--model", *model, "--input-size", "64", "--target", name, "--precision", "fp32")
+    ended = edgevision("export", *given, "--out", "out", "--json")
     assert ended.code == 0, ended.err
     manifest = ended.document["manifest"]
     errors = [manifest["parity"]["max_abs_over_std"], *(p["max_abs_over_std"] for p in manifest["proofs"])]
     assert max(e for e in errors if e is not None) < 1e-4
-    graph = onnx.load("out/model.onnx", load_external_data=False).graph
-    assert not {"BatchNormalization", "Add"} & {node.op_type for node in graph.node}
+    graph = onnx.load("out/model.onnx").graph
+    assert {"BatchNormalization", "Add"} & {node.op_type for node in graph.node} == left
+    assert len(manifest["outputs"]) == outputs
 
 
 @needs_timm
