@@ -146,7 +146,7 @@ def test_rounding_is_told_from_a_wrong_result(
     export = ("--target", "ort", "--out", tmp_path / "out", "--json")
     amplifies = edgevision("export", "--model", "test_proofs:cancelling", *export)
     plant(monkeypatch, reparam, "reparameterize")
-    spoiled = edgevision("export", "--model", "tiny:scanner", *export)
+    spoiled = edgevision("export", "--model", "tiny:classifier", *export)
     assert (amplifies.code, spoiled.code) == (4, 4)
     assert "float32 itself costs this network" in amplifies.error["reason"]
     assert "try trained weights" in amplifies.error["mend"]
