@@ -20,6 +20,7 @@ from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.graph_pass import PassResult
+from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.mean_as_pool import mean_as_pool
 from edgevision.passes.pad_channels import pad_channels
 from edgevision.passes.slice_of_conv import slice_of_conv
@@ -31,10 +32,10 @@ __all__ = ["lower"]
 
 _Step = Callable[[ir.Model], PassResult]
 
-#: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. The last one looks for
-#: the Relu that `conv_of_concat` leaves behind.
+#: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. Of the last ones one looks
+#: for the Relu that `conv_of_concat` leaves behind, and one takes convolutions that others would change.
 _FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_response_norm)
-_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
+_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv, large_depthwise)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[_Step, ...] = (
     unpack_shifts,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "depthwise_conv.h"
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
@@ -52,6 +53,8 @@ struct Table {
             &Projected::sum_size,
             &WaveletConvKernel<V>::items,
             &WaveletConvKernel<V>::run,
+            &DepthwiseConvKernel<V>::items,
+            &DepthwiseConvKernel<V>::run,
             &Response::measure,
             &Response::factor,
             &Response::scale,
