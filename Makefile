@@ -6,7 +6,7 @@
 #   make test-zoo   the large variants                    make gpu-test  kernels on an NVIDIA GPU
 #   make train-digits   the miniatures, cross-validated    make digits-int8   what INT8 costs them
 #   make shiftadd-digits   powers of two with and without recovery, cross-validated
-#   make zoo-table  measure the zoo for the README's table, as far as it is not measured yet
+#   make zoo-table  measure the zoo for its tables, as far as it is not measured yet
 #   make runner  kernels and the latency runner for aarch64 Linux, built on any machine
 #   make device-test   against an emulated aarch64 Linux over ssh and Android's adbd (250 MB under build/)
 #   make wheel   the wheel                                make clean     remove all that was built
@@ -32,7 +32,7 @@ demo: $(VENV)/.core
 	@echo "see $(DEMO)/demo.png and $(DEMO)/mobilemamba/README.md"
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not zoo"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu and not zoo"
 
 test-zoo: $(VENV)/.test
 	$(BIN)/python -m pytest -m zoo

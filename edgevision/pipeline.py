@@ -16,11 +16,12 @@ from edgevision.cache import Cache, default_cache
 from edgevision.environment import environment
 from edgevision.errors import GraphError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
-from edgevision.manifest import GraphInfo, Manifest, ModelInfo, Record, as_json
-from edgevision.spec import Batch, ModelSpec, OnnxFile, parse_model
+from edgevision.manifest import GraphInfo, Manifest, as_json
+from edgevision.spec import ModelSpec, OnnxFile, parse_model
 from edgevision.stages.compile import compile_graph, find_target, informed_target, make_target
 from edgevision.stages.quantize import require_quantized
 from edgevision.stages.samples import representable_samples
+from edgevision.stages.source import Source, SourceOptions, open_source
 from edgevision.stages.timing import Report, unreported
 from edgevision.stages.verify import TOLERANCES, verify_artifact
 from edgevision.targets.target import Artifact, Precision, Target, TargetEntry
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from edgevision.stages.graph import DeployGraph
     from edgevision.stages.quantize import Int8, QuantizeOptions
-    from edgevision.stages.samples import Samples
 
 __all__ = ["ExportOptions", "Exported", "export_bundle"]
 
@@ -38,33 +38,22 @@ SAMPLE = "sample.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """Everything `edgevision export` can be told.
+class ExportOptions(SourceOptions):
+    """Everything `edgevision export` can be told; of the model, see `SourceOptions`.
 
     Attributes:
-        model: MODEL as typed.
         target: name of the target.
         target_options: options of that target only, by field name.
-        weights, weights_key, model_args, input_size, seed: see `LoadOptions`.
         precision: of the artifact; None takes the target's own.
-        batch: fixed, or a range.
         plugins: use our kernels where the target takes them.
         merge: fold branches and norms; False compiles an ONNX file as it is.
         out: the bundle's folder; None puts it into the current one, named after model, target and precision.
-        samples: random inputs the artifact is verified on.
         quantize: how a float graph becomes INT8; None when it is not asked for, or the graph is quantized already.
     """
 
-    model: str
     target: str
     target_options: Mapping[str, Any] = field(default_factory=dict)
-    weights: Path | None = None
-    weights_key: str | None = None
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    input_size: tuple[int, int] | None = None
-    seed: int = 0
     precision: Precision | None = None
-    batch: Batch = field(default_factory=Batch)
     plugins: bool = True
     merge: bool = True
     out: Path | None = None
@@ -93,83 +82,36 @@ def export_bundle(options: ExportOptions, *, cache: Cache | None = None, report:
     cache = cache or default_cache()
     _check_quantize(options, _precision(entry, options))
     with staged_bundle(out) as folder:
-        source = _source(spec, options, cache, report)
-        if options.quantize is not None:
-            source = _quantized(source, options, entry.name, cache, report)
-            if source.int8 is not None and not source.int8.gained:
-                options = dataclasses.replace(options, precision="fp32")
-                target = make_target(entry, _target_options(entry, options))
-        manifest = _finish(source, target, entry, options, folder, report)
+        source = open_source(options, cache, report, merged=options.merge)
+        source, int8 = _quantized(source, options, entry.name, cache, report)
+        if int8 is not None and not int8.gained:
+            options = dataclasses.replace(options, precision="fp32")
+            target = make_target(entry, _target_options(entry, options))
+        manifest = _finish(source, int8, target, entry, options, folder, report)
     return Exported(out, manifest)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """A deploy graph with what it is held against."""
-
-    info: ModelInfo
-    graph: DeployGraph
-    samples: Samples
-    records: Sequence[Record]
-    warnings: Sequence[str]
-    int8: Int8 | None = None
-
-
-def _source(spec: ModelSpec, options: ExportOptions, cache: Cache, report: Report) -> _Source:
-    batches = options.batch.samples(options.samples)
-    if isinstance(spec, OnnxFile):
-        from edgevision.stages.read_onnx import read_onnx
-
-        for flag, given in (("--weights", options.weights), ("--model-arg", options.model_args or None)):
-            if given is not None:
-                raise UsageError(flag, "an ONNX file carries its own weights and shapes", f"leave {flag} out")
-        report("read")
-        read = read_onnx(
-            spec.path,
-            options.batch,
-            options.input_size,
-            batches,
-            options.seed,
-            merged=options.merge,
-            report=report,
-        )
-        return _Source(info=read.info, graph=read.graph, samples=read.samples, records=(), warnings=read.warnings)
-    from edgevision.stages.capture import CaptureOptions
-    from edgevision.stages.graph import deploy_graph
-    from edgevision.stages.load import LoadOptions, load
-    from edgevision.stages.samples import samples_of_module
-
-    report("load")
-    settings = LoadOptions(
-        weights=options.weights,
-        weights_key=options.weights_key,
-        model_args=options.model_args,
-        input_size=options.input_size,
-        seed=options.seed,
-        batch=max(batches),
-    )
-    loaded, record = load(spec, settings)
-    report("samples")
-    samples = samples_of_module(loaded, batches, options.seed)
-    graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
-    return _Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
-
-
-def _quantized(source: _Source, options: ExportOptions, target: str, cache: Cache, report: Report) -> _Source:
-    """The source with its graph in INT8, where INT8 gains; `int8` says what was found in any case."""
+def _quantized(
+    source: Source, options: ExportOptions, target: str, cache: Cache, report: Report
+) -> tuple[Source, Int8 | None]:
+    """The source with its graph in INT8, where that is asked for and gains, and what was found in any case."""
+    if options.quantize is None:
+        return source, None
     from edgevision.stages.quantize import quantize_graph
 
-    model, how, how_seen = source.graph.model, options.quantize, source.info.preprocess
-    assert how is not None  # asked for by the caller
+    model, how_seen = source.graph.model, source.info.preprocess
     report("quantize")
-    int8 = quantize_graph(model, source.samples, how_seen, target, how, cache, report, plugins=options.plugins)
+    int8 = quantize_graph(
+        model, source.samples, how_seen, target, options.quantize, cache, report, plugins=options.plugins
+    )
     graph = dataclasses.replace(source.graph, model=int8.model, records=(*source.graph.records, int8.record))
     warnings = (*source.warnings, *int8.warnings)
-    return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings, int8=int8)
+    return dataclasses.replace(source, graph=graph, samples=int8.samples, warnings=warnings), int8
 
 
 def _finish(
-    source: _Source,
+    source: Source,
+    int8: Int8 | None,
     target: Target,
     entry: TargetEntry,
     options: ExportOptions,
@@ -188,8 +130,8 @@ def _finish(
     report("compile")
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
-    tolerance = artifact.tolerance or (source.int8.tolerance if source.int8 else TOLERANCES[precision])
-    verified = verify_artifact(artifact, target, samples, tolerance)
+    tolerance = artifact.tolerance or (int8.tolerance if int8 else TOLERANCES[precision])
+    verified = verify_artifact(artifact, target, samples, tolerance, source.graph.model)
     samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,
@@ -204,8 +146,8 @@ def _finish(
         proofs=tuple(as_json(p) for p in (*artifact.proofs, *verified.proofs)),
         environment=environment(),
         reparam=source.graph.reparam,
-        calibration=source.int8.calibration if source.int8 else None,
-        quantization=source.int8.quantization if source.int8 else None,
+        calibration=int8.calibration if int8 else None,
+        quantization=int8.quantization if int8 else None,
         warnings=(*source.warnings, *artifact.notes, *verified.warnings),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

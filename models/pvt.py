@@ -150,7 +150,7 @@ class PyramidVisionTransformer(nn.Module):
                 tokens = tokens + resized(position, self.sides[i - 1], size)
             else:
                 maps = tokens + resized(position[:, 1:], self.sides[i - 1], size)
-                first = (self.cls_token + position[:, :1]).expand(len(maps), -1, -1)
+                first = (self.cls_token + position[:, :1]).expand(maps.shape[0], -1, -1)
                 tokens = torch.cat([first, maps], 1)
             for block in self.get_submodule(f"block{i}").children():
                 tokens = block(tokens, size)

@@ -8,13 +8,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from workspace import ROOT, Command, Ended
+from workspace import LONGEST, ROOT, Command, Ended
 
 # Before torch is imported anywhere, and for every process that a test starts: two cores serve several workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("EDGEVISION_CACHE", str(ROOT / "build" / "cache"))
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from workspace import ROOT
+from workspace import LONGEST, ROOT
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
@@ -36,6 +36,10 @@ def test_test_modules_have_names_of_their_own() -> None:
     """pytest imports them by name alone: of two that share one, the second is not collected."""
     names = [p.name for p in TESTS if p.name.startswith("test_")]
     assert sorted(n for n in set(names) if names.count(n) > 1) == []
+
+
+def test_the_files_that_start_first_are_there() -> None:
+    assert set(LONGEST) <= {p.name for p in TESTS}
 
 
 def test_no_file_is_long() -> None:

@@ -67,6 +67,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def _build(folder: Path, *, pure: bool) -> Path:
+    """Of what the installation has left in its build folder: kernels are compiled again where they have changed."""
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
     headers = ROOT / "build" / "ort-headers" / "include"
@@ -75,9 +76,8 @@ def _build(folder: Path, *, pure: bool) -> Path:
     if pure:
         environment["EDGEVISION_NO_NATIVE"] = "1"
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    settings = ["-C", f"build-dir={folder / 'build'}"]
     done = subprocess.run(
-        [*command, *settings, "--wheel-dir", str(folder), str(ROOT)],
+        [*command, "--wheel-dir", str(folder), str(ROOT)],
         env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,4 +1,4 @@
-"""Where the tests are, what a folder holds, and how a command ended."""
+"""Where the tests are and which take longest, what a folder holds, and how a command ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,23 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
+#: Files of a minute and more. They start first: in a parallel run the last one to finish decides when it ends.
+LONGEST = (
+    "test_driver.py",
+    "test_parity.py",
+    "test_scale.py",
+    "test_backend_nodes.py",
+    "test_coreml_mobilemamba.py",
+    "test_wheel.py",
+    "test_trt_mobilemamba.py",
+    "test_full_path.py",
+    "test_bad_inputs.py",
+    "test_export_int8.py",
+    "test_cfsr_int8.py",
+    "test_onnxruntime.py",
+    "test_timm_training_forms.py",
+    "test_bad_output.py",
+)
 
 
 def children_environment() -> dict[str, str]:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from edgevision.bundle import inside
 from edgevision.devices.device import Device, Finished
+from edgevision.devices.engine_graph import write_parser_graph
 from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, HalfTimedError, Timed
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.runner import Told, read_tensors, write_tensors
@@ -77,21 +77,10 @@ class PythonEngine:
 
     def prepare(self, graph: Path) -> None:
         """The parser's graph with plugin nodes."""
-        import onnx_ir as ir
-
-        from edgevision.targets.tensorrt.admission import admit, check_file
         from edgevision.targets.tensorrt.flavor import FLAVORS
-        from edgevision.targets.tensorrt.prepare import prepare
 
-        target = self._manifest.target
-        batch = (target.get("options") or {}).get("batch") or {}
-        source = ir.load(inside(self._bundle, self._manifest.graph.path))
-        precision = target.get("precision", "fp32")
-        made = prepare(source, precision=precision, use_plugins=True, batch=int(batch.get("best", 1)))
-        admit(made.model, FLAVORS[self._flavor], frozenset(made.counts))
-        ir.save(made.model, graph)
-        check_file(graph)
-        self._prepared = made
+        flavor = FLAVORS[self._flavor]
+        self._prepared = write_parser_graph(self._bundle, self._manifest, graph, flavor, use_plugins=True)
 
     def build(self, graph: Path) -> None:
         """Compile the kernels here, send them with the graph, and build there."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from edgevision.bundle import inside
 from edgevision.devices.device import Device
+from edgevision.devices.engine_graph import write_parser_graph
 from edgevision.devices.engine_maker import ENGINE, GRAPH, LONGEST_BUILD, LONGEST_RUN, Timed
 from edgevision.devices.local import ProfileOptions
 from edgevision.devices.sampling import Recording, sampling_script
@@ -61,17 +61,10 @@ class TrtexecEngine:
         return found
 
     def prepare(self, graph: Path) -> None:
-        """The parser's graph with every body inlined."""
-        import onnx_ir as ir
+        """The parser's graph with every body inlined; trtexec is of the TensorRT that builds on its own GPU."""
+        from edgevision.targets.tensorrt.flavor import FLAVORS
 
-        from edgevision.targets.tensorrt.prepare import prepare
-
-        target = self._manifest.target
-        batch = (target.get("options") or {}).get("batch") or {}
-        source = ir.load(inside(self._bundle, self._manifest.graph.path))
-        precision = target.get("precision", "fp32")
-        made = prepare(source, precision=precision, use_plugins=False, batch=int(batch.get("best", 1)))
-        ir.save(made.model, graph)
+        write_parser_graph(self._bundle, self._manifest, graph, FLAVORS["enterprise"], use_plugins=False)
 
     def build(self, graph: Path) -> None:
         """Send the graph and run trtexec on it."""

@@ -26,7 +26,7 @@ from edgevision.check_bundle import open_artifact, target_of, why_not_run
 from edgevision.errors import DataError, GraphError, TargetError, UsageError
 from edgevision.manifest import Manifest
 from edgevision.quantize.compare_sides import GraphSide, OutputsSide, Side, TracedSide
-from edgevision.spec import Batch, OnnxFile, parse_model
+from edgevision.spec import OnnxFile, parse_model
 from edgevision.stages.load import LoadOptions
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Runner, Tracing
@@ -120,9 +120,8 @@ def _module(text: str, options: LoadOptions) -> Opened:
     spec = parse_model(text)
     assert not isinstance(spec, OnnxFile)  # read as a graph before
     loaded, _ = load(spec, options)
-    samples = samples_of_module(loaded, [options.batch], options.seed)
-    batch = Batch(options.batch, options.batch, options.batch)
-    graph = deploy_graph(loaded, CaptureOptions(batch=batch), samples, default_cache(), unreported).model
+    samples = samples_of_module(loaded, [1], options.seed)
+    graph = deploy_graph(loaded, CaptureOptions(), samples, default_cache(), unreported).model
     if len(loaded.inputs) != 1:
         raise UsageError(text, f"it has {len(loaded.inputs)} inputs", "compare takes models with one")
     return Opened(

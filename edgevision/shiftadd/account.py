@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from edgevision.errors import UsageError
 from edgevision.manifest import ModelInfo, as_json
 from edgevision.ops.shift_code import BITS, ShiftCode
 from edgevision.proof import Difference
-from edgevision.spec import Batch
+from edgevision.stages.source import SourceOptions
 
 if TYPE_CHECKING:
     from edgevision.quantize.judge import Speed
@@ -34,11 +34,10 @@ ADVICE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShiftOptions:
-    """What to convert, and how.
+class ShiftOptions(SourceOptions):
+    """What to convert, and how; of the model, see `SourceOptions`.
 
     Attributes:
-        model: zoo name, timm name, factory or ONNX file; the next four as in every command.
         form: `ps`, `q` or `apot`.
         bits: 2 to 8; see `edgevision.ops.shift_code`.
         zero: False bans the zero of form `q`, which saves it a bit.
@@ -46,7 +45,6 @@ class ShiftOptions:
         per_channel: a scale per output.
         activations: `float`, `fixed` or `int32`.
         attention: what softmax attention becomes, `linear-angular` or `hash`; None leaves it.
-        batch: fixed, or a range.
         fold: dense weights instead of packed ones.
         data: images that accuracy is measured on, as `--data` names them.
         images: how many at most.
@@ -55,11 +53,6 @@ class ShiftOptions:
         out: an `.onnx` file; None keeps nothing.
     """
 
-    model: str
-    weights: Path | None = None
-    weights_key: str | None = None
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    input_size: tuple[int, int] | None = None
     form: str = "ps"
     bits: int = 5
     zero: bool = True
@@ -67,7 +60,6 @@ class ShiftOptions:
     per_channel: bool = False
     activations: str = "float"
     attention: str | None = None
-    batch: Batch = field(default_factory=Batch)
     fold: bool = False
     data: str | None = None
     images: int = 500

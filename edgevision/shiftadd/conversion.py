@@ -12,12 +12,12 @@ from edgevision.ops.shift_code import ShiftCode
 from edgevision.proof import Difference
 from edgevision.shiftadd.account import Shifted, ShiftOptions, checked
 from edgevision.stages.graph_notes import save_graph
+from edgevision.stages.source import Source, open_source
 from edgevision.stages.timing import Report, unreported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from edgevision.deploy import MergedGraph
     from edgevision.quantize.judge import Speed
     from edgevision.quantize.search import Found
     from edgevision.shiftadd.convert import Layer
@@ -76,21 +76,12 @@ def shift_model(options: ShiftOptions, *, report: Report = unreported) -> Shifte
     )
 
 
-def _sources(options: ShiftOptions, report: Report) -> tuple[MergedGraph, MergedGraph, list[str]]:
+def _sources(options: ShiftOptions, report: Report) -> tuple[Source, Source, list[str]]:
     """The model as it is, the same with additive attention where that is asked for, and what was replaced."""
-    from edgevision.deploy import MergeOptions, merged_graph
-    from edgevision.spec import parse_model
+    from edgevision.cache import default_cache
 
-    merge = MergeOptions(
-        model=options.model,
-        weights=options.weights,
-        weights_key=options.weights_key,
-        model_args=options.model_args,
-        input_size=options.input_size,
-        batch=options.batch,
-    )
-    spec, replaced = parse_model(options.model), list[str]()
-    original = merged_graph(spec, merge, report)
+    replaced = list[str]()
+    original = open_source(options, default_cache(), report)
     if options.attention is None:
         return original, original, replaced
 
@@ -102,18 +93,18 @@ def _sources(options: ShiftOptions, report: Report) -> tuple[MergedGraph, Merged
 
     from edgevision.shiftadd.additive import with_additive_attention
 
-    return original, merged_graph(spec, merge, report, change=change), replaced
+    return original, open_source(options, default_cache(), report, change=change), replaced
 
 
 def _chosen(
-    source: MergedGraph, layers: Sequence[Any], code: ShiftCode, options: ShiftOptions, report: Report
+    source: Source, layers: Sequence[Any], code: ShiftCode, options: ShiftOptions, report: Report
 ) -> tuple[Found | None, frozenset[str]]:
     if options.max_drop is None:
         return None, frozenset(c.name for c in layers)
     from edgevision.cache import default_cache
     from edgevision.shiftadd.choose import Budget, choose
 
-    budget = Budget(max_drop=options.max_drop, source=_source(source, options), images=options.images)
+    budget = Budget(max_drop=options.max_drop, source=_images(source, options), images=options.images)
     settings = {
         "form": code.form,
         "bits": code.bits,
@@ -131,7 +122,7 @@ def _chosen(
     return found, found.chosen.converted
 
 
-def _source(source: MergedGraph, options: ShiftOptions) -> Any:
+def _images(source: Source, options: ShiftOptions) -> Any:
     from edgevision.calibration.open_data import open_data
     from edgevision.stages.quantize import image_shape
 
@@ -176,7 +167,7 @@ def _compared(model: ir.Model, samples: Samples, *, fold: bool) -> tuple[Differe
 
 
 def _measured(
-    source: MergedGraph, model: ir.Model, options: ShiftOptions, report: Report
+    source: Source, model: ir.Model, options: ShiftOptions, report: Report
 ) -> tuple[Speed, tuple[int, int], tuple[float, float] | None]:
     """Time in ONNX Runtime, sizes of the files, and top-1 where there is data."""
     import onnx_ir
@@ -201,7 +192,7 @@ def _measured(
             accuracy = None
             if options.data is not None:
                 scores = evaluate(
-                    {"dense": dense, "shifted": shifted}, "dense", _source(source, options), options.images, len(feed)
+                    {"dense": dense, "shifted": shifted}, "dense", _images(source, options), options.images, len(feed)
                 ).scores
                 accuracy = tuple(100 * scores[key].figures()["top1"] for key in ("dense", "shifted"))
         sizes = before.stat().st_size, after.stat().st_size

@@ -18,6 +18,7 @@ from edgevision.errors import GraphError
 from edgevision.hashing import model_sha256
 from edgevision.manifest import Record
 from edgevision.spec import Batch
+from edgevision.stages.fixed_size import FixedSize
 from edgevision.stages.foreign_graph import refuse_random
 from edgevision.stages.load import Loaded
 from edgevision.stages.prove import prove_against_module
@@ -71,14 +72,23 @@ def _export(loaded: Loaded, options: CaptureOptions) -> torch.export.ExportedPro
     if options.batch.dynamic:
         batch = torch.export.Dim("batch", min=options.batch.least, max=options.batch.most)
         shapes = tuple({0: batch} for _ in example)
-    try:
-        with torch.no_grad():
-            return torch.export.export(loaded.module, example, dynamic_shapes=shapes, strict=False)
-    except Exception as error:  # the user's forward may raise anything at all
-        raise _capture_error(loaded, error) from error
+    with FixedSize() as fixed:
+        try:
+            with torch.no_grad():
+                return torch.export.export(loaded.module, example, dynamic_shapes=shapes, strict=False)
+        except Exception as error:  # the user's forward may raise anything at all
+            raise _capture_error(loaded, error, fixed) from error
 
 
-def _capture_error(loaded: Loaded, error: Exception) -> GraphError:
+def _capture_error(loaded: Loaded, error: Exception, fixed: FixedSize) -> GraphError:
+    import torch
+
+    if isinstance(error, torch._dynamo.exc.UserError) and fixed.value is not None:
+        return GraphError(
+            loaded.info.variant,
+            f"it cannot be captured with an open batch: it fixes the batch to {fixed.value}{fixed.line}",
+            "take the size from x.shape: len(x) and int(x.shape[0]) are plain numbers; or give --batch one number",
+        )
     return GraphError(
         loaded.info.variant,
         f"it cannot be captured: {raised_by_user(error)}",

@@ -33,7 +33,6 @@ class LoadOptions:
         model_args: overrides of the card's fields, or arguments of the user's factory.
         input_size: height and width in pixels; None takes the card's.
         seed: of the random weights.
-        batch: the largest that will be run; what does not fit into memory is refused.
     """
 
     weights: Path | None = None
@@ -41,7 +40,6 @@ class LoadOptions:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] | None = None
     seed: int = 0
-    batch: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +77,8 @@ def example_of(inputs: Sequence[InputSpec], batch: int, seed: int) -> dict[str, 
     return {i.name: torch.randn((batch, *i.shape), generator=generator) for i in inputs}
 
 
-def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tuple[Loaded, Record]:
-    """Create the model, give it its weights and put it in eval mode.
+def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions, batch: int = 1) -> tuple[Loaded, Record]:
+    """Create the model, give it its weights and put it in eval mode; one whose `batch` overflows memory is refused.
 
     Raises:
         ModelError: the model does not exist or its weights do not fit.
@@ -89,7 +87,7 @@ def load(spec: ZooModel | TimmModel | FactoryModel, options: LoadOptions) -> tup
     watch = Stopwatch("load")
     made = create(spec, options.model_args, options.input_size)
     _check_sides(made)
-    check_fits(made.module, made.inputs, options.batch)
+    check_fits(made.module, made.inputs, batch)
     weights = _give_weights(spec, made, options)
     notes = [f"weights: {weights.source}"]
     if isinstance(spec, FactoryModel) and weights.module.training:

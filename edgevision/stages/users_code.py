@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["line_of_user", "raised_by_user"]
+__all__ = ["innermost_of_user", "line_of_user", "raised_by_user"]
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in [^\n]*\n\s*(?P<code>[^\n]*)')
 
@@ -17,10 +18,13 @@ def raised_by_user(error: Exception) -> str:
     """`ValueError: the reason, at file.py:12 (the line)`, with the innermost line that is neither ours nor a library's."""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _of_user(f.filename)]
-    if not frames:
-        return said
-    return f"{said}, at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`"
+    return said + innermost_of_user(traceback.extract_tb(error.__traceback__))
+
+
+def innermost_of_user(stack: Iterable[traceback.FrameSummary]) -> str:
+    """`, at file.py:12 (the line)` of the last of these frames that is the user's; empty without one."""
+    frames = [f for f in stack if _of_user(f.filename)]
+    return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno} `{frames[-1].line}`" if frames else ""
 
 
 def line_of_user(stack: str) -> str:

@@ -1,19 +1,16 @@
 // EvShiftConv(x, packed, scale?, bias?) -> y; attributes form, bits, activations, and the geometry of ONNX's Conv.
 #include <algorithm>
 
-#include "custom_op.h"
-#include "plan.h"
+#include "shift_op.h"
 
 namespace edgevision {
 namespace {
 
-struct ShiftConvOp {
+struct ShiftConvOp : ShiftOp {
   static constexpr const char* kName = "EvShiftConv";
-  static constexpr size_t kInputs = 4, kRequired = 2;
 
   explicit ShiftConvOp(const OrtKernelInfo* info)
-      : codes_(plan_shift_codes(kName, string_attribute(info, "form", "ps"), int_attribute(info, "bits", 5))),
-        activations_(parse_activations(kName, string_attribute(info, "activations", "float"))),
+      : ShiftOp(kName, info),
         geometry_{ints_attribute(info, "kernel_shape", {1, 1}), ints_attribute(info, "strides", {1, 1}),
                   ints_attribute(info, "pads", {0, 0, 0, 0}), ints_attribute(info, "dilations", {1, 1}),
                   int_attribute(info, "group", 1)} {}
@@ -24,22 +21,14 @@ struct ShiftConvOp {
 
  private:
   void compute(OrtKernelContext* context) const {
-    constexpr const char* kNames[kInputs] = {"x", "packed", "scale", "bias"};
-    Input in[kInputs];
-    for (size_t i = 0; i < kInputs; ++i) in[i] = read_input(context, i, kName, kNames[i]);
+    const Inputs in = read(context);
     Shape out;
-    ShiftConv conv =
-        plan_shift_conv({in[0].shape, in[1].shape, in[2].shape, in[3].shape}, geometry_, codes_.width, out);
+    ShiftConv conv = plan_shift_conv(in.shapes(), geometry_, width(), out);
     ShiftLinear& layer = conv.layer;
-    layer.activations = activations_;
-    layer.codes = &codes_;
-    conv.x = in[0].data;
-    layer.packed = in[1].bytes();
-    layer.scale = in[2].data;
-    layer.bias = in[3].data;
-    layer.y = make_output(context, out);
+    bind(layer, in, make_output(context, out));
+    conv.x = in.x.data;
     if (conv.images == 0 || conv.plane == 0 || layer.outputs == 0) return;
-    const Scratch scratch(context, memory_.get(), conv.operands() + conv.some_groups * layer.rows);
+    const Scratch scratch(context, memory(), conv.operands() + conv.some_groups * layer.rows);
     layer.operands = reinterpret_cast<int32_t*>(scratch.data());
     layer.special = layer.operands + conv.operands();
     const int64_t rows = layer.rows, groups = conv.some_groups;
@@ -55,16 +44,13 @@ struct ShiftConvOp {
         }
   }
 
-  ShiftCodes codes_;
-  ShiftLinear::Activations activations_;
   ConvGeometry geometry_;
-  ArenaInfo memory_;
 };
 
 }  // namespace
 
 const OrtCustomOp* shift_conv_op() {
-  static const CustomOp<ShiftConvOp, 1> op;
+  static const CustomOp<ShiftConvOp, FloatsAndBytes<1>> op;
   return &op;
 }
 

@@ -145,6 +145,16 @@ def test_a_key_without_weights(edgevision: Command) -> None:
     assert ended.code == 2
 
 
+@pytest.mark.parametrize("option", ["--weights", "--weights-key", "--model-arg"])
+@pytest.mark.parametrize("command", [("export", "--target", "onnx", "--model"), ("reparam",), ("shiftadd",)])
+def test_an_onnx_file_has_its_own_weights(
+    edgevision: Command, tiny_bundle: Path, command: tuple[str, ...], option: str
+) -> None:
+    ended = edgevision(*command, tiny_bundle / "model.onnx", option, "net=1", "--json")
+    assert ended.code == 2
+    assert ended.error["thing"] == option and "its own weights" in ended.error["reason"]
+
+
 def test_checkpoint_of_another_variant(edgevision: Command, tmp_path: Path) -> None:
     """On a model of the zoo: its own strict loading names what is wrong, before anything is captured."""
     path = tmp_path / "weights.pth"

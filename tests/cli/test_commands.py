@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
-from workspace import Command, Ended, children_environment, leftovers
+from workspace import Command, Ended, leftovers
 
 from edgevision.bundle import open_bundle
 
@@ -117,59 +114,6 @@ def test_run_preprocesses_as_the_manifest_says(
     assert one == two
 
 
-PROFILE_KEYS = {
-    "schema_version", "device", "environment", "threads", "runs", "latency_ms", "end_to_end_ms", "verdict", "reasons",
-    "cold_start_ms", "peak_memory_mib", "per_op", "placement", "energy_mj", "parity",
-}  # fmt: skip
-
-
-def test_profile(edgevision: Command, scanner_bundle: Path, tmp_path: Path) -> None:
-    out = tmp_path / "profile.json"
-    ended = edgevision("profile", scanner_bundle, "--runs", "12", "--per-op", "--out", out, "--json")
-    document = succeeded(ended)
-    assert set(document) >= PROFILE_KEYS
-    assert json.loads(out.read_text()) == document
-    latency = document["latency_ms"]
-    assert set(latency) == {"p50", "p90", "p99", "mean", "cv", "interval", "samples"}
-    assert len(latency["samples"]) == document["runs"] == 12
-    assert latency["interval"][0] <= latency["p50"] <= latency["interval"][1]
-    assert document["device"]["kind"] == "local" and document["device"]["emulated"] is False
-    assert document["verdict"] in ("stable", "unstable")
-    assert bool(document["reasons"]) == (document["verdict"] == "unstable")
-    assert set(document["environment"]) == {"before", "after"}
-    assert document["parity"]["max_abs_over_std"] < 1e-4
-    assert document["cold_start_ms"] > latency["p50"] > 0
-    assert "12 runs" in ended.err
-
-
-def test_profile_places_and_times_every_op(edgevision: Command, scanner_bundle: Path) -> None:
-    from edgevision import native
-
-    document = succeeded(edgevision("profile", scanner_bundle, "--runs", "10", "--per-op", "--json"))
-    per_op = {row["op"]: row for row in document["per_op"]}
-    assert sum(document["placement"].values()) == sum(row["count"] for row in per_op.values())
-    assert set(document["placement"]) == {"CPUExecutionProvider"}
-    assert sum(row["share"] for row in per_op.values()) == pytest.approx(1.0, abs=0.01)
-    if native.why_not() is None:
-        assert {op: per_op[op]["count"] for op in ("EvSelectiveScan", "EvDWT", "EvIDWT")} == {
-            "EvSelectiveScan": 1, "EvDWT": 1, "EvIDWT": 1,
-        }  # fmt: skip
-
-
-def test_profile_shows(edgevision: Command, tiny_bundle: Path) -> None:
-    shown = edgevision("profile", tiny_bundle, "--runs", "10")
-    assert shown.code == 0
-    for part in ("p50", "p90 / p99", "cold start", "verdict", "end to end"):
-        assert part in shown.out
-
-
-@pytest.mark.parametrize("arguments", [("--device", "moon"), ("--runs", "3"), ("--threads", "-1")])
-def test_profile_refuses(edgevision: Command, tiny_bundle: Path, arguments: tuple[str, str]) -> None:
-    ended = edgevision("profile", tiny_bundle, *arguments, "--json")
-    assert ended.code == 2
-    assert ended.error["kind"] == "usage"
-
-
 def test_compile_takes_a_graph_as_it_is(edgevision: Command, tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = succeeded(edgevision("compile", tiny_bundle / "model.onnx", "--target", "ort", "--out", out, "--json"))
@@ -257,59 +201,3 @@ def test_doctor_finds_and_says_how_to_mend(edgevision: Command, monkeypatch: pyt
     kernels = findings["CPU kernels"]
     assert not kernels["good"]
     assert "/nowhere" in kernels["state"] and "bodies" in kernels["state"] and kernels["mend"]
-
-
-def test_help_and_version(edgevision: Command) -> None:
-    import edgevision as package
-
-    assert edgevision("--version").out.strip() == f"edgevision {package.__version__}"
-    commands = [
-        "export",
-        "reparam",
-        "compile",
-        "verify",
-        "inspect",
-        "run",
-        "profile",
-        "models",
-        "ops",
-        "targets",
-        "doctor",
-    ]
-    shown = edgevision("--help")
-    assert shown.code == 0 and all(command in shown.out for command in commands)
-    for command in commands:
-        ended = edgevision(command, "--help")
-        assert ended.code == 0 and "--json" in ended.out
-
-
-@pytest.mark.parametrize(
-    "arguments", [("export",), ("export", "--model"), ("fly",), ("run", "--colour"), ("export", "--batch", "1")]
-)
-def test_a_wrong_command_line(edgevision: Command, arguments: tuple[str, ...]) -> None:
-    ended = edgevision(*arguments, "--json")
-    assert ended.code == 2
-    assert ended.error["kind"] == "usage" and ended.err
-
-
-def test_a_defect_of_ours_is_70_and_says_how_to_report(edgevision: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr("edgevision.diagnosis.diagnose", broken)
-    ended = edgevision("doctor", "--json")
-    assert ended.code == 70
-    assert ended.error["kind"] == "defect" and "report" in ended.error["mend"]
-    assert "ZeroDivisionError: a bug" in ended.err
-
-
-def test_a_reader_that_goes_away_is_no_verdict() -> None:
-    """`edgevision models | head -1`: 1 is for gates alone."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "edgevision", "models", "--json"],
-        stdout=writer, stderr=subprocess.PIPE, env=children_environment(), check=False,
-    )  # fmt: skip
-    os.close(writer)
-    assert done.returncode in (141, 120), done.stderr

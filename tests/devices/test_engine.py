@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from small_bundle import small_bundle
 from sshd import Sshd
@@ -23,7 +24,7 @@ from edgevision.devices.local import ProfileOptions
 from edgevision.devices.named import VARIABLE, NamedDevice
 from edgevision.devices.remote_profile import profile_device
 from edgevision.devices.trtexec import build_command, read_layers, version_in
-from edgevision.errors import DataError, DeviceError, TargetError, UsageError
+from edgevision.errors import DataError, DeviceError, GraphError, TargetError, UsageError
 
 STAND_IN = """#!{python}
 import json, sys, time
@@ -146,6 +147,17 @@ def test_failures_there_keep_nothing(server: Sshd, built: Path, tmp_path: Path) 
         profile_device(built, orin(server, stand_in(tmp_path / "trtexec", wrong=0.1)), OPTIONS)
     with pytest.raises(UsageError, match="per-op"):
         profile_device(bundle, replace(failing, python="python3"), ProfileOptions(per_op=True))
+    assert server.left() == []
+
+
+def test_what_its_parser_would_get_wrong_is_refused_before_it_is_sent(server: Sshd, tmp_path: Path) -> None:
+    bundle = engine_bundle(tmp_path / "small")
+    model = onnx.load(bundle / "model.onnx")
+    model.graph.node[1].op_type = "Det"
+    model.graph.output[1].CopyFrom(onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [1, 3]))
+    onnx.save(model, bundle / "model.onnx")
+    with pytest.raises(GraphError, match="does not support Det"):
+        profile_device(bundle, orin(server, stand_in(tmp_path / "trtexec", fail="it was sent")), OPTIONS)
     assert server.left() == []
 
 

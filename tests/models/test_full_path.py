@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from edgevision.manifest import Manifest
 from edgevision.pipeline import ExportOptions, export_bundle
-from edgevision.registry import Variant, aliases, find_variant, variants
+from edgevision.registry import Variant, aliases, create_model, find_variant, variants
 from edgevision.spec import Batch
 from edgevision.targets.target import targets
 
@@ -44,6 +45,16 @@ def test_odd_sizes_and_an_open_batch(tmp_path: Path, name: str) -> None:
     assert before["nodes"] >= after["nodes"]
     if name in QUICK:  # others may have nothing to merge
         assert before["nodes"] > after["nodes"] and manifest.reparam["applied"]
+
+
+def test_a_class_token_joins_an_open_batch() -> None:
+    """The quick networks have none. How often it is repeated is a size; `len()` of a tensor is a number, and fixes the batch."""
+    small = {"embed_dims": (8,) * 4, "heads": (1,) * 4, "depths": (1,) * 4, "image_size": 32, "num_classes": 3}
+    model = create_model("pvt_tiny_linangular", **small)
+    batch = {0: torch.export.Dim("batch", min=1, max=4)}
+    program = torch.export.export(model, (torch.zeros(2, 3, 65, 33),), dynamic_shapes=(batch,), strict=False)
+    images = torch.randn(3, 3, 65, 33, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(program.module()(images), model(images))
 
 
 @pytest.mark.zoo

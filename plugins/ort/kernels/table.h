@@ -3,6 +3,8 @@
 
 #include "channel_norm.h"
 #include "depthwise_conv.h"
+#include "integer_norm.h"
+#include "lookup.h"
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
@@ -64,6 +66,8 @@ struct Table {
             &ShiftConvKernel<V>::prepare,
             &ShiftConvKernel<V>::items,
             &ShiftConvKernel<V>::run,
+            &IntegerNormKernel<V>::run,
+            &LookupKernel<typename V::Bytes>::run,
             &exp,
             &softplus,
             &gelu};

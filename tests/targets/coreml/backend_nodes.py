@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from edgevision.targets.coreml.names import mil_name
 from edgevision.targets.coreml.package import PackageOptions, convert, save
 from edgevision.targets.coreml.quiet import quiet
 
-__all__ = ["cases", "classified", "classified_together"]
+__all__ = ["cases", "classified"]
 
 TARGET = "iOS18"
 _TOGETHER = 40
@@ -78,13 +79,13 @@ _CLASSES = (
 )
 
 
+@cache
 def cases() -> dict[str, Any]:
     """Every node test of the installed onnx package, by name."""
     return {case.name: case for case in load_model_tests(kind="node")}
 
 
-def classified(case: Any, folder: Path) -> str:
-    """`pass`, the class of the reason why not, or `WRONG: ...` and `CRASH: ...`, which no test may be."""
+def _alone(case: Any, folder: Path) -> str:
     try:
         ready = _ready(case)
         _check(ready, _computed([ready], folder))
@@ -95,8 +96,8 @@ def classified(case: Any, folder: Path) -> str:
     return "pass"
 
 
-def classified_together(chosen: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """`classified` of every case."""
+def classified(chosen: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """`pass`, the class of the reason why not, or `WRONG: ...` and `CRASH: ...`, which no test may be; of every case."""
     results: dict[str, str] = {}
     groups: dict[tuple[tuple[str, int], ...], list[tuple[str, _Ready]]] = {}
     for index, (name, case) in enumerate(chosen.items()):
@@ -121,7 +122,7 @@ def _results(few: Mapping[str, _Ready], chosen: Mapping[str, Any], folder: Path)
         for ready in few.values():
             _check(ready, got)
     except (EdgeError, AssertionError):
-        return {name: classified(chosen[name], folder) for name in few}
+        return {name: _alone(chosen[name], folder) for name in few}
     return dict.fromkeys(few, "pass")
 
 

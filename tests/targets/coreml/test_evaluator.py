@@ -6,6 +6,7 @@ Nothing of edgevision's converter takes part, so a mistake shared by our lowerin
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +108,29 @@ def test_declared_types_are_checked(tmp_path: Path) -> None:
     model_file.write_bytes(message.SerializeToString())
     with pytest.raises(TargetError, match="declares"):
         Evaluator(path)({"x": normal(1, 64)})
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"padding_value": torch.tensor(1.0)}, "a padding value other than 0"),
+        (
+            {"padding_mode": "symmetric", "align_corners": torch.tensor(True)},
+            "symmetric padding with align_corners=True",
+        ),
+    ],
+)
+def test_a_form_it_does_not_know_is_told(more: dict[str, Any], said: str) -> None:
+    """Packages of ours have none of these."""
+    from edgevision.errors import TargetError
+    from edgevision.targets.coreml.evaluator.program import Operation
+    from edgevision.targets.coreml.evaluator.semantics import Arguments
+
+    given = {"x": torch.zeros(1, 1, 4, 4), "coordinates": torch.zeros(1, 2, 2, 2), **more}
+    operation = Operation("resample", "sampled", {}, [])
+    with pytest.raises(TargetError, match=f"does not know {said}") as raised:
+        SEMANTICS["resample"](Arguments(operation, {name: [value] for name, value in given.items()}))
+    assert raised.value.thing == "operation 'sampled' (resample)" and "Mac" in raised.value.mend
 
 
 def test_coverage_is_printed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from edgevision.targets.coreml.evaluator.semantics import Arguments, computes
+from edgevision.targets.coreml.evaluator.semantics import Arguments, computes, unknown
 
 __all__: list[str] = []
 
@@ -71,7 +71,7 @@ def _lut_to_dense(op: Arguments) -> Tensor:
     # lut: one table a block of indices, [blocks of each axis..., entries, vector size]
     entries, vector = lut.shape[-2:]
     if vector != 1:
-        raise NotImplementedError("constexpr_lut_to_dense: vector palettes")
+        raise unknown(op, "palettes of vectors")
     tables = lut[..., 0]
     for axis, (have, want) in enumerate(zip(tables.shape[:-1], indices.shape, strict=True)):
         tables = tables.repeat_interleave(want // have, axis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from edgevision.targets.coreml.evaluator.semantics import Arguments, computes
+from edgevision.targets.coreml.evaluator.semantics import Arguments, computes, unknown
 
 __all__: list[str] = []
 
@@ -93,8 +93,8 @@ def _resample(op: Arguments) -> Tensor:
     padding = op.text("padding_mode", "constant")
     # Mirrored paddings are what torch calls reflection, around the corner pixels or around their outer edges.
     if (padding == "reflection" and not aligned) or (padding == "symmetric" and aligned):
-        raise NotImplementedError(f"resample: {padding} padding with align_corners={aligned}")
+        raise unknown(op, f"{padding} padding with align_corners={aligned}")
     if padding == "constant" and op.number("padding_value", 0.0) != 0.0:
-        raise NotImplementedError("resample: a padding value other than 0")
+        raise unknown(op, "a padding value other than 0")
     named = {"constant": "zeros", "border": "border", "reflection": "reflection", "symmetric": "reflection"}[padding]
     return F.grid_sample(x, grid, op.text("sampling_mode", "bilinear"), named, align_corners=aligned)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgevision.errors import TargetError
 from edgevision.targets.coreml.evaluator.program import Constant, Operation
 
-__all__ = ["SEMANTICS", "Arguments", "Value", "computes"]
+__all__ = ["SEMANTICS", "Arguments", "Value", "as_value", "computes", "unknown"]
 
 Value = torch.Tensor | str | list[str] | dict[str, float]
 
@@ -84,6 +85,12 @@ def computes(*kinds: str) -> Callable[[Semantic], Semantic]:
         return function
 
     return enter
+
+
+def unknown(op: Arguments, what: str) -> TargetError:
+    """The error for a form of an operation that no function here computes, and no package of ours has."""
+    thing = f"operation {op.operation.name!r} ({op.operation.kind})"
+    return TargetError(thing, f"the evaluator does not know {what}", "check it on a Mac")
 
 
 def as_value(constant: Constant) -> Value:
