@@ -2,6 +2,9 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "depthwise_conv.h"
+#include "integer_norm.h"
+#include "lookup.h"
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
@@ -52,6 +55,8 @@ struct Table {
             &Projected::sum_size,
             &WaveletConvKernel<V>::items,
             &WaveletConvKernel<V>::run,
+            &DepthwiseConvKernel<V>::items,
+            &DepthwiseConvKernel<V>::run,
             &Response::measure,
             &Response::factor,
             &Response::scale,
@@ -61,6 +66,8 @@ struct Table {
             &ShiftConvKernel<V>::prepare,
             &ShiftConvKernel<V>::items,
             &ShiftConvKernel<V>::run,
+            &IntegerNormKernel<V>::run,
+            &LookupKernel<typename V::Bytes>::run,
             &exp,
             &softplus,
             &gelu};
