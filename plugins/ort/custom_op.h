@@ -127,6 +127,7 @@ const OrtCustomOp* selective_scan_op();
 const OrtCustomOp* dwt_op();
 const OrtCustomOp* idwt_op();
 const OrtCustomOp* channel_norm_op();
+const OrtCustomOp* depthwise_conv_op();
 const OrtCustomOp* projected_scan_op();
 const OrtCustomOp* wavelet_conv_op();
 const OrtCustomOp* response_norm_op();

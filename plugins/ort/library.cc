@@ -40,6 +40,7 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::dwt_op());
       made.Add(edgevision::idwt_op());
       made.Add(edgevision::channel_norm_op());
+      made.Add(edgevision::depthwise_conv_op());
       made.Add(edgevision::projected_scan_op());
       made.Add(edgevision::wavelet_conv_op());
       made.Add(edgevision::response_norm_op());

@@ -13,6 +13,7 @@ from scan_cases import VARIANTS, Inputs, inputs_of, reference, tolerance
 
 from edgevision.ops.bit_packing import pack
 from edgevision.ops.channel_norm import OPERATOR as NORM
+from edgevision.ops.depthwise_conv import OPERATOR as DEPTHWISE
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
 from edgevision.ops.integer_norm import OPERATOR as INTEGER_NORM
@@ -162,6 +163,28 @@ def _shift_convs() -> dict[str, Case]:
     return found
 
 
+def _depthwise() -> dict[str, Case]:
+    """Kernels larger than their maps, maps wider than a tile and maps of nothing but pads, with and without a bias."""
+    rng = np.random.default_rng(17)
+    found = {}
+    for index, (shape, kernel, strides, pads, dilations) in enumerate(
+        (
+            ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)),
+            ((2, 20, 14, 14), (13, 13), (1, 1), (6, 6, 6, 6), (1, 1)),
+            ((1, 33, 7, 5), (13, 9), (1, 1), (6, 4, 6, 4), (1, 1)),
+            ((1, 17, 9, 130), (3, 31), (2, 1), (1, 15, 0, 15), (1, 1)),
+            ((1, 20, 19, 23), (7, 5), (1, 2), (9, 4, 9, 4), (3, 2)),
+            ((1, 3, 70, 61), (31, 31), (1, 1), (15, 15, 15, 15), (1, 1)),
+            ((2, 5, 0, 3), (3, 3), (1, 1), (3, 4, 1, 0), (1, 1)),
+        )
+    ):
+        sizes = (shape, (shape[1], 1, *kernel), (shape[1],))
+        inputs: Inputs = [rng.standard_normal(size).astype(np.float32) for size in sizes[: 2 + index % 2]]
+        given: dict[str, AttributeValue] = {"strides": strides, "pads": pads, "dilations": dilations}
+        found[f"depthwise-{index}"] = _case(DEPTHWISE, inputs, given)
+    return found
+
+
 def _lookups() -> dict[str, Case]:
     """Every byte, in shapes that fill no vector, one and many, and more than one item; to the last bit."""
     rng = np.random.default_rng(17)
@@ -217,4 +240,5 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs(), **_lookups(), **_integer_norms()}
+    some = (_scans(), _wavelets(), _fused(), _shifts(), _shift_convs(), _depthwise(), _lookups(), _integer_norms())
+    return {name: case for group in some for name, case in group.items()}

@@ -18,6 +18,7 @@ Arrays = Sequence[NDArray[np.generic] | None]
 INPUTS = {
     "EvSelectiveScan": ("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
     "EvDWT": ("x", "filters"),
+    "EvDepthwiseConv": ("x", "weight", "bias"),
     "EvIDWT": ("x", "filters"),
     "EvChannelNorm": ("x", "weight", "bias", "z"),
     "EvIntegerNorm": ("x", "weight", "bias"),

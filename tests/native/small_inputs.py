@@ -31,6 +31,7 @@ def fused_inputs(op: str) -> list[Array]:
     maps, bands = (1, C, 4, 4), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
         "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
+        "EvDepthwiseConv": (maps, (C, 1, 3, 3), (C,)),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
         "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),

@@ -21,6 +21,7 @@ from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.graph_pass import PassResult
+from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.mean_as_pool import mean_as_pool
 from edgevision.passes.norms_in_integers import norms_in_integers
 from edgevision.passes.pad_channels import pad_channels
@@ -34,10 +35,10 @@ __all__ = ["lower", "lower_integers"]
 
 _Step = Callable[[ir.Model], PassResult]
 
-#: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. The last one looks for
-#: the Relu that `conv_of_concat` leaves behind.
+#: Put fused operators in, whose kernels are in our library; their bodies would gain nothing. Of the last ones one looks
+#: for the Relu that `conv_of_concat` leaves behind, and one takes convolutions that others would change.
 _FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_response_norm)
-_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv,)
+_FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv, large_depthwise)
 #: What lies between quantized tensors, on the integers themselves: for graphs with Q/DQ pairs.
 _INTEGER: tuple[_Step, ...] = (functions_as_tables, norms_in_integers, response_norms_in_integers)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "depthwise_conv.h"
 #include "integer_norm.h"
 #include "integer_response_norm.h"
 #include "lookup.h"
@@ -56,6 +57,8 @@ struct Table {
             &Projected::sum_size,
             &WaveletConvKernel<V>::items,
             &WaveletConvKernel<V>::run,
+            &DepthwiseConvKernel<V>::items,
+            &DepthwiseConvKernel<V>::run,
             &Response::measure,
             &Response::factor,
             &Response::scale,

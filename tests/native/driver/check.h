@@ -61,6 +61,7 @@ void fuzz_projected_scan(Random& random);
 void fuzz_channel_norm(Random& random);
 void fuzz_wavelet(Random& random, bool inverse);
 void fuzz_wavelet_conv(Random& random);
+void fuzz_depthwise_conv(Random& random);
 void fuzz_response_norm(Random& random);
 void fuzz_shift_linear(Random& random);
 void fuzz_shift_conv(Random& random);

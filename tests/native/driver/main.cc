@@ -21,6 +21,7 @@ void fuzz(long runs) {
     fuzz_wavelet(random, false);
     fuzz_wavelet(random, true);
     fuzz_wavelet_conv(random);
+    fuzz_depthwise_conv(random);
     fuzz_response_norm(random);
     fuzz_shift_linear(random);
     fuzz_shift_conv(random);
