@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import onnx_ir as ir
@@ -23,17 +24,35 @@ from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.second_moments import second_moments
+from edgevision.targets.onnxruntime.lowering import lower_integers
 
 __all__ = ["Builder", "Form", "calibrated_builder"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One INT8 form: what it leaves in float, which operators it quantizes, and the graph."""
+    """One INT8 form.
+
+    Attributes:
+        excluded: what it leaves in float.
+        plan: which operators it quantizes.
+        model: the Q/DQ graph.
+        kernels: whether its target is ONNX Runtime with our kernels.
+    """
 
     excluded: tuple[str, ...]
     plan: Plan
     model: ir.Model
+    kernels: bool
+
+    @cached_property
+    def lowered(self) -> ir.Model:
+        """The graph as its target gets it."""
+        if not self.kernels:
+            return self.model
+        copy = self.model.clone()
+        lower_integers(copy)
+        return copy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +68,7 @@ class Builder:
         means: of the inputs of linear operators, where biases are corrected.
         adapted: weights that are rounded adaptively, by the name of what their operator writes.
         kept: operators that stay float in every form.
+        kernels: see `Form`.
         rounded: weights that a form has been built with, for the next ones; see `insert`.
     """
 
@@ -60,6 +80,7 @@ class Builder:
     means: Mapping[str, NDArray[Any]] | None = None
     adapted: Mapping[str, Quantized] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
+    kernels: bool = False
     rounded: dict[tuple[str, float], Quantized] = field(default_factory=dict, repr=False, compare=False)
 
     def build(self, excluded: Sequence[str]) -> Form:
@@ -67,7 +88,7 @@ class Builder:
         copy = self.model.clone()
         plan = make_plan(copy, self.scheme, (*excluded, *self.kept))
         insert(copy, plan, self.scheme, self.ranges, self.method, self.means, self.adapted, self.rounded)
-        return Form(excluded=tuple(excluded), plan=plan, model=copy)
+        return Form(excluded=tuple(excluded), plan=plan, model=copy, kernels=self.kernels)
 
 
 def calibrated_builder(
@@ -79,8 +100,9 @@ def calibrated_builder(
     recovery: Recovery,
     cache: Cache,
     report: Callable[[str], None],
+    kernels: bool = False,
 ) -> Builder:
-    """Calibrate every tensor that any form of `model` may quantize."""
+    """Calibrate every tensor that any form of `model` may quantize; `kernels` is for `Form`."""
     model = prepared(model, recovery, data.source, data.limit, report)
     kept = scan_projections(model) if recovery.ssm_aware else ()
     exclude = (*exclude, *kept)
@@ -89,7 +111,9 @@ def calibrated_builder(
     symmetric = scheme.activations.symmetric
     found = calibrate(model, sorted(wanted), data, symmetric=symmetric, cache=cache, report=report)
     builders = [
-        Builder(model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept)
+        Builder(
+            model=model, scheme=scheme, ranges=ranges, method=weight_method(m), calibrator=m, kept=kept, kernels=kernels
+        )
         for m, ranges in found.items()
     ]
     if len(builders) > 1:

@@ -18,8 +18,12 @@ Arrays = Sequence[NDArray[np.generic] | None]
 INPUTS = {
     "EvSelectiveScan": ("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
     "EvDWT": ("x", "filters"),
+    "EvDepthwiseConv": ("x", "weight", "bias"),
     "EvIDWT": ("x", "filters"),
     "EvChannelNorm": ("x", "weight", "bias", "z"),
+    "EvIntegerNorm": ("x", "weight", "bias"),
+    "EvIntegerResponseNorm": ("x", "table", "gamma"),
+    "EvLookup": ("x", "table"),
     "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
     "EvResponseNorm": ("x", "gamma"),
     "EvShiftConv": ("x", "packed", "scale", "bias"),
@@ -40,7 +44,12 @@ def model(op: str, inputs: Arrays, attributes: Mapping[str, AttributeValue]) -> 
     ]
     given = [name if array is not None else "" for name, array in zip(names, inputs, strict=True)]
     node = helper.make_node(op, given, ["y"], domain=DOMAIN, **attributes, **PLUGIN_ATTRIBUTES)
-    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)])
+    kind = (
+        onnx.TensorProto.FLOAT
+        if inputs[0] is None or not op.startswith(("EvInteger", "EvLookup"))
+        else values[0].type.tensor_type.elem_type
+    )
+    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", kind, None)])
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, 1)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
 

@@ -11,6 +11,7 @@ from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
+from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.norm_channels_last import norm_channels_last
 
 
@@ -251,3 +252,42 @@ def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
     alone = graph(text.replace("Conv(first, kernel)", "Relu(first)").replace("[2,3,4,5]", "[2,6,4,5]"), NORM_WEIGHTS)
     fuse_channel_norm(alone)
     assert not norm_channels_last(alone).modified
+
+
+DEPTHWISE = """g (float[1,16,14,14] x) => (float[1,16,14,14] y) {
+    y = Conv<kernel_shape=[13,13], pads=[6,6,6,6], group=16>(x, w, b)
+}"""
+DEPTHWISE_WEIGHTS = {"w": (16, 1, 13, 13), "b": (16,)}
+
+
+def test_a_kernel_that_reaches_far_over_the_edges_is_ours() -> None:
+    before, after = graph(DEPTHWISE, DEPTHWISE_WEIGHTS), graph(DEPTHWISE, DEPTHWISE_WEIGHTS)
+    assert large_depthwise(after).modified
+    assert op_types(after) == {"EvDepthwiseConv": 1}
+    assert proven(before, after)
+
+
+def test_a_strided_and_dilated_one_without_a_bias_computes_the_same() -> None:
+    text = DEPTHWISE.replace("[1,16,14,14] y", "[1,16,7,12] y").replace(
+        "[6,6,6,6]", "[6,10,6,12], dilations=[1,2], strides=[2,1]"
+    )
+    text = text.replace("(x, w, b)", "(x, w)")
+    before, after = graph(text, DEPTHWISE_WEIGHTS), graph(text, DEPTHWISE_WEIGHTS)
+    assert large_depthwise(after).modified
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize(
+    ("text", "kernel"),
+    [
+        (DEPTHWISE.replace("13,13", "7,7").replace("6,6,6,6", "3,3,3,3"), (16, 1, 7, 7)),
+        (DEPTHWISE.replace("14,14", "120,120"), (16, 1, 13, 13)),
+        (DEPTHWISE.replace("14,14", "14,M"), (16, 1, 13, 13)),
+        (DEPTHWISE.replace("group=16", "group=1"), (16, 16, 13, 13)),
+        (DEPTHWISE.replace("13,13], pads=[6,6,6,6]", "31,31], dilations=[2,2], pads=[30,30,30,30]"), (16, 1, 31, 31)),
+    ],
+    ids=["small", "wide map", "open size", "dense", "too large for the kernel"],
+)
+def test_a_convolution_that_gains_nothing_stays(text: str, kernel: tuple[int, ...]) -> None:
+    model = graph(text, {"w": kernel, "b": (16,)})
+    assert not large_depthwise(model).modified
