@@ -237,7 +237,7 @@ def test_a_norm_over_the_channels_of_a_map_is_fused() -> None:
 def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
     text = """g (float[2,6,4,5] x) => (float[2,3,4,5] y, float[2,6,4,5] first) {
         last = Transpose<perm=[0,2,3,1]>(x)
-        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        norm = LayerNormalization<axis=-1, epsilon=0.1>(last, weight, bias)
         first = Transpose<perm=[0,3,1,2]>(norm)
         y = Conv(first, kernel)
     }"""
@@ -251,3 +251,19 @@ def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
     alone = graph(text.replace("Conv(first, kernel)", "Relu(first)").replace("[2,3,4,5]", "[2,6,4,5]"), NORM_WEIGHTS)
     fuse_channel_norm(alone)
     assert not norm_channels_last(alone).modified
+
+
+def test_a_gated_norm_keeps_its_layout() -> None:
+    text = """g (float[2,6,4,5] x, float[2,6,4,5] z) => (float[2,3,4,5] y) {
+        last = Transpose<perm=[0,2,3,1]>(x)
+        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        first = Transpose<perm=[0,3,1,2]>(norm)
+        sigmoid = Sigmoid(z)
+        silu = Mul(z, sigmoid)
+        gated = Mul(first, silu)
+        y = Conv(gated, kernel)
+    }"""
+    model = graph(text, {**NORM_WEIGHTS, "kernel": (3, 6, 1, 1)})
+    fuse_channel_norm(model)
+    assert op_types(model) == {"EvChannelNorm": 1, "Conv": 1}
+    assert not norm_channels_last(model).modified
