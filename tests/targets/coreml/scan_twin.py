@@ -38,6 +38,6 @@ def rounded_scan(inputs: Sequence[Array | None], attributes: Mapping[str, Any]) 
     for side, places in ((~backward, range(u.shape[2])), (backward, reversed(range(u.shape[2])))):
         state = np.zeros((len(u), int(side.sum()), A.shape[1]), np.float32)
         for t in places:
-            state = _half(_half(decay[:, side, :, t] * state) + drive[:, side, :, t])
-            y[:, side, t] = _half(_half(_half(state * C[:, side, :, t]).sum(-1)) + skip[:, side, t])
+            state = _half(_half(decay[..., t][:, side] * state) + drive[..., t][:, side])
+            y[:, side, t] = _half(_half(_half(state * C[..., t][:, side]).sum(-1)) + skip[:, side, t])
     return y
