@@ -2,7 +2,7 @@
 
 Float arrays [N, C, H, W] are network inputs as they stand. uint8 arrays [N, H, W, 3] (or [N, H, W], grey) are pictures
 and are preprocessed. An NPZ holds them under `images` or `x`, labels under `labels` or `y`; with a single unlabelled
-array any name will do. Images are read row by row: the file may be larger than the memory.
+array any name will do. Images are read row by row, drawn from all over the file: it may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Arrays:
             )
 
     def __iter__(self) -> Iterator[Sample]:
-        for index, item in enumerate(self._images):
+        rows = self._images.drawn() if isinstance(self._images, Rows) else enumerate(self._images)
+        for index, item in rows:
             label = None if self._labels is None else int(self._labels[index])
             yield Sample(image=as_input(self.name, np.asarray(item), self._shape, self._how), label=label)
 

@@ -131,7 +131,7 @@ def _finish(
     artifact, compiled = compile_graph(source.graph.model, graph_path, target, folder, report)
     report("verify")
     tolerance = artifact.tolerance or (int8.tolerance if int8 else TOLERANCES[precision])
-    verified = verify_artifact(artifact, target, samples, tolerance)
+    verified = verify_artifact(artifact, target, samples, tolerance, source.graph.model)
     samples.write_first(folder / SAMPLE)
     manifest = Manifest(
         model=source.info,

@@ -91,7 +91,7 @@ MigrateScales = Annotated[
     bool | None, typer.Option("--migrate-scales/--no-migrate-scales", help="Even out what a layer norm writes")
 ]
 AdaRound = Annotated[
-    bool | None, typer.Option("--adaround/--no-adaround", help="Round weights as the layer's output wants it (minutes)")
+    bool | None, typer.Option("--adaround/--no-adaround", help="Round weights as the layer's output wants it")
 ]
 SsmAware = Annotated[
     bool | None, typer.Option("--ssm-aware/--no-ssm-aware", help="Keep what computes a scan's steps, B, C in float")

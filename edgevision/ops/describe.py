@@ -41,11 +41,10 @@ def _section(operator: Operator) -> str:
         "|---|---|---|",
         *(_tensor(tensor) for tensor in operator.outputs),
         "",
-        "| attribute | kind | default | |",
-        "|---|---|---|---|",
-        *(_attribute(attribute) for attribute in operator.attributes),
-        "",
     ]
+    if operator.attributes:
+        lines += ["| attribute | kind | default | |", "|---|---|---|---|"]
+        lines += [*(_attribute(attribute) for attribute in operator.attributes), ""]
     return "\n".join(lines)
 
 

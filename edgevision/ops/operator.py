@@ -34,14 +34,15 @@ AttributeValue = int | float | str | tuple[int, ...]
 class Tensor:
     """An input or output: its name, its shape as the docs print it, whether it may be left out, its type.
 
-    `T` is the floating-point type that all tensors of a node with that type share.
+    `T` is the floating-point type that all tensors of a node with that type share; `8 bits` is either uint8 or int8, the
+    same for all of a node.
     """
 
     name: str
     shape: str
     doc: str = ""
     optional: bool = False
-    type: Literal["T", "uint8"] = "T"
+    type: Literal["T", "uint8", "8 bits"] = "T"
 
 
 @dataclass(frozen=True, kw_only=True)

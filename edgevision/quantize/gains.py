@@ -35,7 +35,7 @@ def gains(
     """Milliseconds that each linear operator of `form` gains over `original`, by its label."""
     owners = _owners(original, form, scheme)
     before = _times(original, target, feed, folder)
-    after = _times(form.model, target, feed, folder)
+    after = _times(form.lowered, target, feed, folder)
     own = dict.fromkeys((node_label(n) for n in form.plan.linear), 0.0)
     for name, milliseconds in before.items():
         for label in owners.get(name, ()):

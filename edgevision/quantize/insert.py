@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from edgevision.calibration.calibrators import Method, Range
 from edgevision.errors import GraphError
-from edgevision.quantize.adaround import adaround
 from edgevision.quantize.bias_correction import mean_shift
 from edgevision.quantize.parameters import Quantized, activation_parameters, quantized_bias, quantized_weight
 from edgevision.quantize.plan import Plan, weight_axis
@@ -32,17 +31,18 @@ def insert(
     ranges: Mapping[str, Range],
     method: Method,
     means: Mapping[str, NDArray[Any]] | None = None,
-    grams: Mapping[str, NDArray[Any]] | None = None,
+    adapted: Mapping[str, Quantized] | None = None,
     rounded: MutableMapping[tuple[str, float], Quantized] | None = None,
 ) -> None:
     """Quantize `model` in place after `plan`, with `ranges` by tensor name.
 
     With `means` (per channel, by tensor name) biases take back what rounding the weights does to the mean; operators
-    without a bias, and inputs without a mean, stay as they are. With `grams` (of what an operator reads, by the name of its
-    output) weights are rounded adaptively. `rounded` keeps weights from one form of a graph to the next, by the name of
-    what their operator writes and the scale of what it reads: searching their scales takes longer than all the rest.
+    without a bias, and inputs without a mean, stay as they are. `adapted` has weights that are rounded otherwise than to the
+    nearest, by the name of what their operator writes; one counts as long as its scales are those of the nearest. `rounded`
+    keeps weights from one form of a graph to the next, by the same name and the scale of what the operator reads:
+    searching their scales takes longer than all the rest.
     """
-    inserter = _Inserter(model, scheme, method, means or {}, grams or {}, {} if rounded is None else rounded)
+    inserter = _Inserter(model, scheme, method, means or {}, adapted or {}, {} if rounded is None else rounded)
     for value in plan.tensors:
         source = _root(value, plan.scale_of)
         inserter.scales[value] = inserter.parameters(source, ranges)
@@ -76,10 +76,10 @@ class _Inserter:
         scheme: Scheme,
         method: Method,
         means: Mapping[str, NDArray[Any]],
-        grams: Mapping[str, NDArray[Any]],
+        adapted: Mapping[str, Quantized],
         rounded: MutableMapping[tuple[str, float], Quantized],
     ) -> None:
-        self._means, self._grams, self._rounded = means, grams, rounded
+        self._means, self._adapted, self._rounded = means, adapted, rounded
         self._graph, self._scheme, self._method = model.graph, scheme, method
         self._made: dict[str, tuple[ir.Value, ir.Value, np.float32]] = {}
         self.scales: dict[ir.Value, tuple[np.float32, ir.Value, ir.Value]] = {}
@@ -131,7 +131,12 @@ class _Inserter:
         key, form = (str(node.outputs[0].name), float(input_scale)), self._scheme.weights
         weight = self._rounded.get(key)
         if weight is None:
-            weight = self._rounded[key] = self._integers(node, _array(weight_value), bias, float(input_scale))
+            axis, exact = weight_axis(node), _array(weight_value)
+            weight = quantized_weight(exact, axis, form, self._method, _flat(bias), float(input_scale))
+            self._rounded[key] = weight
+        other = self._adapted.get(key[0])
+        if other is not None and np.array_equal(other.scales, weight.scales):
+            weight = other
         if bias is not None and bias_value is not None and source in self._means:
             bias = self._corrected(node, bias, _array(weight_value), weight, source)
             if form.bias == "float":
@@ -141,14 +146,6 @@ class _Inserter:
             flat = np.broadcast_to(bias.reshape(-1), weight.scales.shape)
             integers = quantized_bias(flat, input_scale, weight.scales)
             node.replace_input_with(2, self._dequantize(bias_value, integers, node, np.int32))
-
-    def _integers(
-        self, node: ir.Node, weight: NDArray[Any], bias: NDArray[Any] | None, input_scale: float
-    ) -> Quantized:
-        form = self._scheme.weights
-        found = quantized_weight(weight, weight_axis(node), form, self._method, _flat(bias), input_scale)
-        gram = self._grams.get(str(node.outputs[0].name))
-        return found if gram is None else adaround(weight, found, gram, form.largest)
 
     def _corrected(
         self, node: ir.Node, bias: NDArray[Any], exact: NDArray[Any], weight: Quantized, source: str

@@ -2,7 +2,8 @@
 
 Linear operators with constant weights come first. An elementwise operator joins when its full-size inputs come from
 quantized operators and something quantized reads it; a layout operator joins in the same way and shares its input's
-scale. A tensor that leads to a graph output through layout operators alone stays float: it is the answer.
+scale, and so does a function of one quantized tensor, however many nodes it is written in, where the target looks it up
+in a table. A tensor that leads to a graph output through layout operators alone stays float: it is the answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from edgevision.passes.functions_as_tables import function_of
 from edgevision.quantize.scheme import Scheme
 
 __all__ = ["Plan", "make_plan", "node_label", "result_of", "weight_axis"]
@@ -26,7 +28,7 @@ class Plan:
 
     Attributes:
         linear: linear operators that run in 8 bits.
-        joined: elementwise and layout operators that run between them in 8 bits.
+        joined: elementwise and layout operators that run between them in 8 bits; of a function its last node.
         written: tensors quantized where they are produced; every consumer reads the quantized form.
         read: float tensors quantized for their quantized readers only.
         scale_of: tensor -> the tensor whose scale it shares.
@@ -54,7 +56,7 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
         for node in [n for n in linear if n.op_type not in scheme.float_outputs and result_of(n, scheme) in answers]:
             linear.remove(node)
             declined[node_label(node)] = "its output is the model's answer"
-    joined = _joined(model, scheme, exclude, linear, answers)
+    joined, arguments = _joined(model, scheme, exclude, linear, answers)
     written: dict[ir.Value, None] = {}
     if scheme.activations.outputs:
         for node in linear:
@@ -62,9 +64,10 @@ def make_plan(model: ir.Model, scheme: Scheme, exclude: Collection[str] = ()) ->
             if result not in answers and (node.op_type not in scheme.float_outputs or _reads(result, joined)):
                 written[result] = None
         for node in joined:
-            written |= dict.fromkeys(_results(node, scheme))
-    read = {v: None for n in (*linear, *joined) for v in _data_inputs(n) if v not in written}
-    scale_of = {out: node.inputs[0] for node in joined if node.op_type in scheme.layout for out in node.outputs}
+            written |= dict.fromkeys(node.outputs if node in arguments else _results(node, scheme))
+    read = {v: None for n in (*linear, *joined) for v in _quantized_inputs(n, arguments) if v not in written}
+    moved = [node for node in joined if node.op_type in scheme.layout and node not in arguments]
+    scale_of = {out: node.inputs[0] for node in moved for out in node.outputs}
     return Plan(
         linear=tuple(linear),
         joined=tuple(joined),
@@ -122,27 +125,58 @@ def _why_float(node: ir.Node, scheme: Scheme, exclude: Collection[str]) -> str:
 
 def _joined(
     model: ir.Model, scheme: Scheme, exclude: Collection[str], linear: list[ir.Node], answers: set[ir.Value]
-) -> list[ir.Node]:
-    """Elementwise and layout operators between quantized ones."""
+) -> tuple[list[ir.Node], dict[ir.Node, ir.Value]]:
+    """Elementwise and layout operators between quantized ones; of the functions among them the argument."""
     if not scheme.activations.outputs:
-        return []
+        return [], {}
     kinds = {*scheme.elementwise, *scheme.layout}
-    candidates = [
-        n for n in model.graph if not n.domain and n.op_type in kinds and not {n.op_type, n.name} & set(exclude)
-    ]
+    candidates = [n for n in model.graph if not n.domain and not {n.op_type, n.name} & set(exclude)]
     available = {result_of(n, scheme) for n in linear if n.op_type not in scheme.float_outputs}
+    functions = _Functions(frozenset(n for n in candidates if n.op_type in scheme.functions), available)
+    arguments: dict[ir.Node, ir.Value] = {}
     reachable = []
     for node in candidates:
-        if _results(node, scheme)[0] not in answers and _fed(node, available):
-            available.update(_results(node, scheme))
-            reachable.append(node)
+        argument = functions.argument(node)
+        if argument is not None and functions.inside(node, argument):
+            continue  # what comes of it in the end is one function too
+        if argument is not None and node.outputs[0] not in answers:
+            arguments[node] = argument
+        elif node.op_type not in kinds or _results(node, scheme)[0] in answers or not _fed(node, available):
+            continue
+        available.update(node.outputs if node in arguments else _results(node, scheme))
+        reachable.append(node)
     wanted = {v for n in linear for v in _data_inputs(n)}
     joined = []
     for node in reversed(reachable):
-        if any(out in wanted for out in _results(node, scheme)):
-            wanted.update(_data_inputs(node))
+        if any(out in wanted for out in (node.outputs if node in arguments else _results(node, scheme))):
+            wanted.update(_quantized_inputs(node, arguments))
             joined.append(node)
-    return joined[::-1]
+    return joined[::-1], arguments
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """Functions of one available tensor, made of `nodes`."""
+
+    nodes: frozenset[ir.Node]
+    available: set[ir.Value]
+
+    def argument(self, node: ir.Node) -> ir.Value | None:
+        """The available tensor that the result of `node` is a function of."""
+        if node not in self.nodes or node.outputs[0] in self.available:
+            return None
+        found = function_of(node.outputs[0], lambda n: n in self.nodes and n.outputs[0] not in self.available)
+        return found[1] if found is not None and found[1] in self.available else None
+
+    def inside(self, node: ir.Node, argument: ir.Value) -> bool:
+        """Whether all that is made of the node's result are functions of the same tensor."""
+        out = node.outputs[0]
+        users = [use.node for use in out.uses()]
+        return bool(users) and not out.is_graph_output() and all(self.argument(user) is argument for user in users)
+
+
+def _quantized_inputs(node: ir.Node, arguments: Mapping[ir.Node, ir.Value]) -> list[ir.Value]:
+    return [arguments[node]] if node in arguments else _data_inputs(node)
 
 
 def _fed(node: ir.Node, available: set[ir.Value]) -> bool:

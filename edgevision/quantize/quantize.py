@@ -34,7 +34,7 @@ from edgevision.quantize.quiet import answers_with_image, quieted
 from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import Scheme
 from edgevision.quantize.search_int8 import Searched, Trials, search_int8
-from edgevision.quantize.target_form import int8_form, target_form
+from edgevision.quantize.target_form import int8_form, kernels_run, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Runner
@@ -130,6 +130,8 @@ def quantize(
         raise UsageError(
             "--max-drop, --explain", f"the target {scheme.target} cannot be timed here", "use --target ort"
         )
+    kernels = kernels_run(scheme.target, plugins=plugins)
+    scheme = scheme if kernels else scheme.without_tables()
     original = target_form(model, scheme.target, plugins=plugins)
     builder = calibrated_builder(
         int8_form(original, scheme.target),
@@ -137,6 +139,7 @@ def quantize(
         data,
         exclude=exclude,
         recovery=recovery or Recovery(),
+        kernels=kernels,
         cache=cache,
         report=report,
     )
@@ -159,7 +162,7 @@ def quantize(
             searched = _search(original, builder, best, target, wanted, feeds, journal, folder, report)
             best = searched.form
             races[_title(best)] = searched.speed
-        close, plainly = _fidelities(original, best.model, target, feeds, folder)
+        close, plainly = _fidelities(original, best, target, feeds, folder)
     check_runtime(close, plainly)
     return _outcome(model, builder, best, races, searched, close, plainly)
 
@@ -231,7 +234,7 @@ def _search(
 
 
 def _timed(form: Form, reference: Runner, target: OnnxRuntime, feed: Image, folder: Path) -> Speed:
-    with target.load(_saved(form.model, folder / "form.onnx")) as runner:
+    with target.load(_saved(form.lowered, folder / "form.onnx")) as runner:
         return race(reference, runner, feed, clock=time.thread_time)
 
 
@@ -241,7 +244,7 @@ def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugi
         "graph": model_sha256(builder.model),
         "ranges": {name: (r.low, r.high) for name, r in sorted(builder.ranges.items())},
         "scheme": repr(builder.scheme),
-        "weights": [builder.method, builder.means is not None, builder.grams is not None, builder.kept],
+        "weights": [builder.method, builder.means is not None, bool(builder.adapted), builder.kept],
         "data": [data.examined.sha256, data.limit, wanted.name],
         "plugins": plugins,
     }
@@ -249,12 +252,12 @@ def _search_key(builder: Builder, data: CalibrationSet, wanted: Wanted, *, plugi
 
 
 def _fidelities(
-    original: ir.Model, result: ir.Model, target: OnnxRuntime, feeds: list[Image], folder: Path
+    original: ir.Model, best: Form, target: OnnxRuntime, feeds: list[Image], folder: Path
 ) -> tuple[Fidelity, Fidelity]:
-    """Of `result` as the runtime fuses it, and node by node."""
-    path = _saved(result, folder / "best.onnx")
+    """Of `best` as the runtime fuses it, and node by node."""
+    path, fused = _saved(best.model, folder / "best.onnx"), _saved(best.lowered, folder / "lowered.onnx")
     first = _saved(original, folder / "float.onnx")
-    with target.load(first) as reference, target.load(path) as runner, Reference().load(path) as plain:
+    with target.load(first) as reference, target.load(fused) as runner, Reference().load(path) as plain:
         return fidelity(reference, runner, feeds), fidelity(reference, plain, feeds)
 
 
@@ -276,7 +279,7 @@ def _outcome(
         fidelity=close,
         graph_fidelity=plainly,
         speed=speed,
-        coverage=None if speed is None else coverage(builder.model, best.model, model),
+        coverage=None if speed is None else coverage(builder.model, best.lowered, model),
         quantized=tuple(n.name or str(n.outputs[0].name) for n in best.plan.linear),
         declined=dict(best.plan.declined),
         races=races,

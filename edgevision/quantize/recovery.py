@@ -22,5 +22,5 @@ class Recovery:
     equalize: bool = False
     migrate_scales: bool = True
     bias_correction: bool = False
-    adaround: bool = False
+    adaround: bool = True
     ssm_aware: bool = True

@@ -56,6 +56,7 @@ class Scheme:
         linear: operators with constant weights that run in 8 bits.
         float_outputs: those of them that may write float.
         elementwise: operators with an 8-bit form of their own, used between quantized neighbours.
+        functions: of one quantized tensor, which the target looks up in a table where our kernels run.
         layout: operators that only move values; both sides get one scale, so that no requantization is left.
         absorbed: activations that a linear operator's output quantization takes in.
         depthwise: quantize convolutions with one input channel per group.
@@ -74,6 +75,7 @@ class Scheme:
     linear: tuple[str, ...]
     float_outputs: tuple[str, ...]
     elementwise: tuple[str, ...]
+    functions: tuple[str, ...]
     layout: tuple[str, ...]
     absorbed: tuple[str, ...]
     depthwise: bool
@@ -81,6 +83,10 @@ class Scheme:
     least_channels: int
     placements: tuple[tuple[str, ...], ...]
     stays_float: Mapping[str, str]
+
+    def without_tables(self) -> Scheme:
+        """The same where our kernels do not run."""
+        return replace(self, functions=())
 
     def per_tensor(self) -> Scheme:
         """The same with one scale a weight; another scheme to a baseline."""

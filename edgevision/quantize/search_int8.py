@@ -123,7 +123,7 @@ class Trials:
     def opened(self, form: Form) -> Runner:
         """A form to be run, until it is closed."""
         path = self.folder / "trial.onnx"
-        ir.save(form.model, path)
+        ir.save(form.lowered, path)
         return self.target.load(path)
 
 

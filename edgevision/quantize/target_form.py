@@ -13,15 +13,20 @@ from edgevision.passes.norm_channels_last import norm_channels_last
 from edgevision.passes.norm_of_rows import norm_of_rows
 from edgevision.targets.onnxruntime.lowering import lower
 
-__all__ = ["int8_form", "target_form"]
+__all__ = ["int8_form", "kernels_run", "target_form"]
 
 
 def target_form(model: ir.Model, target: str, *, plugins: bool) -> ir.Model:
     """`model` (which is not changed) as `target` runs it in float; `plugins`: our kernels may be used."""
     copy = model.clone()
     if target == "ort":
-        lower(copy, kernels=plugins and native.why_not() is None)
+        lower(copy, kernels=kernels_run(target, plugins=plugins))
     return copy
+
+
+def kernels_run(target: str, *, plugins: bool) -> bool:
+    """Whether `target` will have our kernels."""
+    return target == "ort" and plugins and native.why_not() is None
 
 
 def int8_form(model: ir.Model, target: str) -> ir.Model:

@@ -3,8 +3,11 @@
     y[o, p] = bias[o] + sum_{i, t} weight[o, i, t] * x[g(o) + i, stride * p - begin + dilation * t],   x zero outside
 
 Every operator the algebra knows is one of these: a convolution itself; the identity and a per-channel affine, a 1x1
-depthwise kernel; an average pool, a depthwise kernel of 1/taps. The sum of two with one stride lives on the grid of
-offsets that holds both:
+depthwise kernel; an average pool, a depthwise kernel of 1/taps. Or it is one transposed:
+
+    y[o, stride * p - begin + dilation * t] += weight[o, i, t] * x[g(o) + i, p]
+
+The sum of two with one stride lives on the grid of offsets that holds both:
 
     begin = max begin_i     dilation = gcd of all distances between offsets     groups = gcd of all groups
 """
@@ -35,6 +38,7 @@ class ConvKernel:
     Attributes:
         weight: [out, in/groups, *taps] float64.
         bias: [out] float64.
+        end: padding behind the map; of a transposed one less what is added to its output, and so negative at times.
     """
 
     weight: Floats
@@ -44,6 +48,7 @@ class ConvKernel:
     dilations: tuple[int, ...]
     begin: tuple[int, ...]
     end: tuple[int, ...]
+    transposed: bool = False
 
     @property
     def inputs(self) -> int:
@@ -67,8 +72,13 @@ class ConvKernel:
 
     @property
     def slack(self) -> tuple[int, ...]:
-        """Padding minus extent: maps of size n give floor((n + slack) / stride) + 1 positions."""
+        """Padding minus extent: maps of size n give floor((n + slack) / stride) + 1 positions, see `sizes`."""
         return tuple(b + e - x for b, e, x in zip(self.begin, self.end, self.extents, strict=True))
+
+    def sizes(self, given: Sequence[int]) -> tuple[int, ...]:
+        """The spatial sizes of the result on a map of the `given` ones."""
+        each = zip(given, self.slack, self.strides, strict=True)
+        return tuple(s * (n - 1) - k if self.transposed else (n + k) // s + 1 for n, k, s in each)
 
     def offsets(self, axis: int) -> tuple[int, ...]:
         """Where the taps lie along an axis, relative to stride * p."""
@@ -85,11 +95,12 @@ class ConvKernel:
 
 
 def kernel_of(op: LinearOp) -> ConvKernel:
-    """A Conv, Gemm or MatMul as a kernel; declines padding that depends on a size which is open."""
+    """A linear operator as a kernel; declines padding that depends on a size which is open."""
     attributes = op.nodes[0].attributes
     spatial, pads = op.kernel.ndim - 3, padding(op.nodes[0], op.kernel.shape[3:])
     if pads is None:
         raise Decline("the Conv pads by auto_pad, by how much depends on the input size, and that is not known")
+    added = tuple(attributes.get_ints("output_padding", (0,) * spatial))
     return ConvKernel(
         weight=op.kernel.reshape(op.outputs, *op.kernel.shape[2:]),
         bias=np.zeros(op.outputs) if op.bias is None else op.bias,
@@ -97,7 +108,8 @@ def kernel_of(op: LinearOp) -> ConvKernel:
         strides=tuple(attributes.get_ints("strides", (1,) * spatial)),
         dilations=tuple(attributes.get_ints("dilations", (1,) * spatial)),
         begin=pads[0],
-        end=pads[1],
+        end=tuple(end - more for end, more in zip(pads[1], added, strict=True)),
+        transposed=op.kind == "ConvTranspose",
     )
 
 
@@ -113,18 +125,23 @@ def per_channel_kernel(scale: Floats, shift: Floats, spatial: int) -> ConvKernel
 def conv_step(
     kernel: ConvKernel, x: ir.Value, names: tuple[str, str], dtype: np.dtype[np.generic], shape: ir.Shape | None
 ) -> Step:
-    """The kernel as a Conv of `x`, its weight and bias under `names`, its result of `shape`."""
-    weights = [Weights(array=kernel.weight, name=names[0], dtype=dtype)]
-    if kernel.bias.any():
-        weights.append(Weights(array=kernel.bias, name=names[1], dtype=dtype))
+    """The kernel as a Conv or ConvTranspose of `x`, its weight and bias under `names`, its result of `shape`."""
+    weight, kind = kernel.weight, "Conv"
     attributes: dict[str, int | tuple[int, ...]] = {
         "kernel_shape": kernel.taps,
         "strides": kernel.strides,
         "dilations": kernel.dilations,
-        "pads": (*kernel.begin, *kernel.end),
+        "pads": (*kernel.begin, *(max(end, 0) for end in kernel.end)),
         "group": kernel.groups,
     }
-    return Step(op_type="Conv", inputs=(x, *weights), attributes=attributes, shape=shape)
+    if kernel.transposed:
+        kind, attributes["output_padding"] = "ConvTranspose", tuple(max(-end, 0) for end in kernel.end)
+        grouped = weight.reshape(kernel.groups, -1, *weight.shape[1:])
+        weight = grouped.swapaxes(1, 2).reshape(kernel.inputs, -1, *kernel.taps)
+    weights = [Weights(array=weight, name=names[0], dtype=dtype)]
+    if kernel.bias.any():
+        weights.append(Weights(array=kernel.bias, name=names[1], dtype=dtype))
+    return Step(op_type=kind, inputs=(x, *weights), attributes=attributes, shape=shape)
 
 
 def sum_kernels(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -> ConvKernel:
@@ -152,6 +169,11 @@ def summed_frame(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -
             raise Decline(f"the branches have strides {first.strides} and {kernel.strides}")
         if (kernel.outputs, kernel.inputs) != (first.outputs, first.inputs):
             raise Decline(f"the branches have {first.outputs} and {kernel.outputs} output channels")
+    transposed = any(kernel.transposed for kernel in kernels)
+    if transposed and not all(kernel.transposed or _is_pointwise(kernel) for kernel in kernels):
+        raise Decline(
+            "a transposed convolution goes from the map to the result, the branch beside it the other way round"
+        )
     slack = _common_slack(kernels, sizes)
     axes = range(len(first.strides))
     dilations = tuple(_grid_step(kernels, axis) for axis in axes)
@@ -168,7 +190,13 @@ def summed_frame(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -
         dilations=dilations,
         begin=begin,
         end=end,
+        transposed=transposed,
     )
+
+
+def _is_pointwise(kernel: ConvKernel) -> bool:
+    """Whether it looks at one place only and so is its own transpose."""
+    return {*kernel.taps, *kernel.strides} <= {1} and not any((*kernel.begin, *kernel.end))
 
 
 def _common_slack(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -177,10 +205,11 @@ def _common_slack(kernels: Sequence[ConvKernel], sizes: tuple[int, ...] | None) 
     largest = tuple(max(slack) for slack in zip(*slacks, strict=True))
     if len(slacks) == 1:
         return largest
+    if any(kernel.transposed for kernel in kernels):
+        raise Decline("the branches give maps of different sizes")
     if sizes is None:
         raise Decline("the branches give maps of one size for some input sizes only, and the size is not known")
-    strides = kernels[0].strides
-    counts = {tuple((n + k) // s for n, k, s in zip(sizes, slack, strides, strict=True)) for slack in slacks}
+    counts = {kernel.sizes(sizes) for kernel in kernels}
     if len(counts) > 1:
         raise Decline(f"the branches give maps of different sizes on an input of {sizes}")
     return largest

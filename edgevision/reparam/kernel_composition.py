@@ -39,8 +39,10 @@ def composed_frame(second: ConvKernel, first: ConvKernel) -> ConvKernel:
     """The composition with every weight 0, for its price: it takes no memory.
 
     Raises:
-        Decline: the second pads with zeros what the first does not leave zero.
+        Decline: the second pads with zeros what the first does not leave zero, or one of them is transposed.
     """
+    if first.transposed or second.transposed:
+        raise Decline("a ConvTranspose is not composed with what comes before or behind it")
     if any(second.begin) or any(second.end):
         if first.bias.any():
             raise Decline("the second operator pads with zeros, the first has a bias: the border would change")

@@ -10,7 +10,7 @@ that keep their axes (axes re-numbered).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
@@ -39,12 +39,14 @@ class Region:
 
     Attributes:
         entries: the Transposes into the layout.
+        shared: those of them that another region reads too, and that stay.
         nodes: what is between, in topological order.
         exit: the Transpose out of it.
         rank: of its tensors.
     """
 
     entries: tuple[ir.Node, ...]
+    shared: tuple[ir.Node, ...]
     nodes: tuple[ir.Node, ...]
     exit: ir.Node
     rank: int
@@ -60,19 +62,25 @@ def to_first(rank: int) -> tuple[int, ...]:
     return (0, rank - 1, *range(1, rank - 1))
 
 
-def regions(graph: ir.Graph) -> Iterator[tuple[ir.Node, Region | Decline | None]]:
-    """Every entry of the graph with its region, the reason why it has to stay, or None where it feeds no linear."""
+def regions(graph: ir.Graph) -> Iterator[tuple[tuple[ir.Node, ...], Region | Decline]]:
+    """Every region of the graph, or the reason why one with a linear in it has to stay; and the nodes to name."""
     seen: set[ir.Node] = set()
     for node in tuple(graph):
         if node.graph is None or node in seen or not _transposes(node, to_last):
             continue
-        try:
-            region = _grow(node)
-        except Decline as no:
-            yield node, no if _reaches_linear(node) else None
-            continue
-        seen.update(region.entries)
-        yield node, region
+        part = _grow(node)
+        seen.update(part.entries)
+        linear = _linear_behind(node)
+        if not part.exits and linear is not None:
+            yield (node, linear), next(iter(part.strange.values()), Decline("the channels-last part has no way out"))
+        for way_out in part.exits:
+            try:
+                region = _upstream(way_out, part)
+            except Decline as no:
+                if linear is not None:
+                    yield (node, linear), no
+            else:
+                yield (*region.entries, *region.nodes), region
 
 
 def _transposes(node: ir.Node, permutation: Callable[[int], tuple[int, ...]]) -> bool:
@@ -80,72 +88,122 @@ def _transposes(node: ir.Node, permutation: Callable[[int], tuple[int, ...]]) ->
     return len(perm) > 2 and perm == permutation(len(perm))
 
 
-def _reaches_linear(entry: ir.Node) -> bool:
-    """Whether a linear reads the entry's result, elementwise operators aside."""
+def _linear_behind(entry: ir.Node) -> ir.Node | None:
+    """The first linear that reads the entry's result, elementwise operators aside."""
     seen: set[ir.Node] = set()
     todo = [entry]
     while todo:
         for reader in todo.pop().outputs[0].consumers():
             if _is_linear(reader):
-                return True
+                return reader
             if reader not in seen and (reader.op_type in UNARY or reader.op_type in BINARY):
                 seen.add(reader)
                 todo.append(reader)
-    return False
+    return None
 
 
-def _grow(entry: ir.Node) -> Region:
-    """Everything connected to the entry by channels-last tensors."""
-    rank = len(entry.attributes.get_ints("perm", ()))
-    entries: dict[ir.Node, None] = {}
-    exits: dict[ir.Node, None] = {}
-    inside: dict[ir.Node, None] = {}
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Everything connected to an entry by channels-last tensors, each node with its place in the graph.
+
+    Attributes:
+        strange: nodes that touch it and do not mean the same with channels first, and why.
+    """
+
+    entries: dict[ir.Node, None] = field(default_factory=dict)
+    exits: dict[ir.Node, None] = field(default_factory=dict)
+    inside: dict[ir.Node, int] = field(default_factory=dict)
+    strange: dict[ir.Node, Decline] = field(default_factory=dict)
+
+    def __contains__(self, node: ir.Node) -> bool:
+        return any(node in nodes for nodes in (self.entries, self.exits, self.inside, self.strange))
+
+
+def _grow(entry: ir.Node) -> _Part:
+    rank, part = len(entry.attributes.get_ints("perm", ())), _Part()
+    places = {node: place for place, node in enumerate(entry.graph or ())}
     todo = [(entry, True)]
     while todo:
         node, upstream = todo.pop()  # with three axes both Transposes look alike: what counts is where we came from
-        if node in entries or node in inside or node in exits:
+        if node in part:
             continue
         if not upstream and _transposes(node, to_first):
-            exits[node] = None
+            part.exits[node] = None
             continue
         if upstream and _transposes(node, to_last):
-            entries[node] = None
+            part.entries[node] = None
         else:
-            if node.graph is not entry.graph:
-                raise Decline(f"{label(node)}, which reads channels last, is in the body of an If or a Loop")
-            _check(node, rank)
-            inside[node] = None
-            todo.extend((producer, True) for producer in _producers(node))
-        result = node.outputs[0]
-        if result.is_graph_output():
-            raise Decline(f"'{result.name}', channels last, is a graph output")
-        todo.extend((reader, False) for reader in result.consumers())
-    if len(exits) != 1:
-        raise Decline(f"the channels-last part has {len(exits)} ways out")
-    order = {node: place for place, node in enumerate(entry.graph or ()) if node in inside}
+            reason = _strange(node, rank, entry)
+            if reason:
+                part.strange[node] = Decline(reason)
+                continue
+            part.inside[node] = places[node]
+            todo.extend((producer, True) for producer in _producers(node) if producer is not None)
+        todo.extend((reader, False) for reader in node.outputs[0].consumers())
+    return part
+
+
+def _upstream(way_out: ir.Node, part: _Part) -> Region:
+    """What leads to one way out and to nothing else; entries may."""
+    entries: dict[ir.Node, None] = {}
+    nodes: set[ir.Node] = set()
+    todo = [way_out]
+    while todo:
+        node = todo.pop()
+        for producer in _producers(node):
+            if producer is None:
+                raise Decline(f"{label(node)} reads what comes channels last without a Transpose")
+            if producer in part.strange:
+                raise part.strange[producer]
+            if producer in part.entries:
+                entries[producer] = None
+            elif producer not in nodes:
+                nodes.add(producer)
+                todo.append(producer)
+    own = {way_out, *nodes}
+    for node in nodes:
+        _check_unseen(node, own, part)
     return Region(
-        entries=tuple(entries), nodes=tuple(sorted(inside, key=order.__getitem__)), exit=next(iter(exits)), rank=rank
+        entries=tuple(entries),
+        shared=tuple(node for node in entries if _is_seen(node.outputs[0], own)),
+        nodes=tuple(sorted(nodes, key=part.inside.__getitem__)),
+        exit=way_out,
+        rank=len(way_out.attributes.get_ints("perm", ())),
     )
 
 
-def _producers(node: ir.Node) -> Iterator[ir.Node]:
-    for value in node.inputs:
-        if value is None or is_constant(value):
-            continue
-        producer = value.producer()
-        if producer is None:
-            raise Decline(f"'{value.name}' enters the channels-last part without a Transpose")
-        yield producer
+def _check_unseen(node: ir.Node, own: set[ir.Node], part: _Part) -> None:
+    """Decline where something outside of the region reads a result that would have channels first."""
+    result = node.outputs[0]
+    if result.is_graph_output():
+        raise Decline(f"'{result.name}', channels last, is a graph output")
+    for reader in result.consumers():
+        if reader in part.strange:
+            raise part.strange[reader]
+        if reader not in own:
+            raise Decline(f"'{result.name}', channels last, is also read by {label(reader)}")
 
 
-def _check(node: ir.Node, rank: int) -> None:
-    """Decline a node that does not mean the same with channels first."""
-    shape = node.outputs[0].shape
+def _is_seen(value: ir.Value, own: set[ir.Node]) -> bool:
+    return value.is_graph_output() or not own.issuperset(value.consumers())
+
+
+def _producers(node: ir.Node) -> Iterator[ir.Node | None]:
+    """What makes the node's inputs; None for an input of the graph."""
+    return (value.producer() for value in node.inputs if value is not None and not is_constant(value))
+
+
+def _strange(node: ir.Node, rank: int, entry: ir.Node) -> str:
+    """Why a node does not mean the same with channels first; empty where it does."""
+    if node.graph is not entry.graph:
+        return f"{label(node)}, which reads channels last, is in the body of an If or a Loop"
     same = node.op_type in UNARY or node.op_type in BINARY or _keeps_axes(node) or _is_linear(node)
     if not is_standard(node) or not same:
-        raise Decline(f"{label(node)} ({node.op_type}) reads channels last and has no channels-first form here")
+        return f"{label(node)} ({node.op_type}) reads channels last and has no channels-first form here"
+    shape = node.outputs[0].shape
     if shape is None or shape.rank() != rank:
-        raise Decline(f"the result of {label(node)} is not known to have rank {rank}")
+        return f"the result of {label(node)} is not known to have rank {rank}"
+    return ""
 
 
 def _keeps_axes(node: ir.Node) -> bool:

@@ -64,11 +64,12 @@ def prove(rewrite: Rewrite, opset: int, seed: int = 0) -> Proof:
 
 def _run_old(rewrite: Rewrite, feeds: Mapping[ir.Value, Array], opset: int) -> Array:
     arrays = {_name(value): _widen(array) for value, array in feeds.items()}
-    for node in rewrite.old:
+    nodes = (*rewrite.kept, *rewrite.old)
+    for node in nodes:
         for value in node.inputs:
             if value is not None and is_constant(value):
                 arrays[_name(value)] = _widen(constant_array(value))
-    return _evaluate([ir.serde.serialize_node(node) for node in rewrite.old], arrays, _name(rewrite.output), opset)
+    return _evaluate([ir.serde.serialize_node(node) for node in nodes], arrays, _name(rewrite.output), opset)
 
 
 def _run_new(rewrite: Rewrite, feeds: Mapping[ir.Value, Array], opset: int, *, rounded: bool) -> Array:

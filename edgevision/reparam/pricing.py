@@ -19,10 +19,12 @@ _DEPTHWISE = 4.0
 
 
 def price_of_kernel(kernel: ConvKernel) -> float:
-    """One convolution."""
+    """One convolution; a transposed one yields as many positions from one as its strides say."""
     thin = kernel.weight.shape[1] == 1
     work = kernel.weight.size * (_DEPTHWISE if thin else 1.0)
     read = kernel.inputs * min(math.prod(kernel.strides), math.prod(kernel.taps))
+    if kernel.transposed:
+        return (work + _TRAFFIC * kernel.inputs) / math.prod(kernel.strides) + _TRAFFIC * kernel.outputs
     return work + _TRAFFIC * (read + kernel.outputs)
 
 

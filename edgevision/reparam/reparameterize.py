@@ -15,6 +15,7 @@ import onnx_ir.passes.common as common_passes
 from edgevision.errors import GraphError, UsageError
 from edgevision.passes.fixed_initializers import fix_initializers
 from edgevision.passes.graph_pass import Application, Declined, PassResult
+from edgevision.passes.inline_functions import inline_functions
 from edgevision.passes.own_bodies import bodies_set_aside
 from edgevision.passes.tidy import tidy
 from edgevision.reparam.accounting import macs, parameters
@@ -56,6 +57,7 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
     if opset < _OLDEST_OPSET:
         raise GraphError("the model", f"its opset is {opset}", f"convert it to opset {_OLDEST_OPSET} or later first")
     fix_initializers(model)
+    walls = inline_functions(model).declined
     tidy(model)
     applied: list[Application] = []
     while True:
@@ -72,7 +74,7 @@ def reparameterize(model: ir.Model, options: ReparamOptions | None = None) -> Pa
             break
         with bodies_set_aside(model):
             _CLEAN(model)
-    return PassResult(model=model, applied=tuple(applied), declined=tuple(declined))
+    return PassResult(model=model, applied=tuple(applied), declined=(*walls, *declined))
 
 
 def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
@@ -87,7 +89,7 @@ def _chosen(options: ReparamOptions) -> tuple[Equation, ...]:
 
 def _apply(rewrite: Rewrite, root: ir.Graph, opset: int, seed: int) -> Application | Declined:
     where = labels(rewrite.old)
-    if any(node.graph is not rewrite.old[-1].graph for node in rewrite.old):
+    if any(node.graph is not rewrite.old[-1].graph for node in (*rewrite.kept, *rewrite.old)):
         reason = "a part of it is in the body of an If or a Loop, which runs when that decides"
         return Declined(where=where, equation=rewrite.equation, reason=reason)
     try:

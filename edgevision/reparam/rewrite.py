@@ -72,6 +72,7 @@ class Rewrite:
         equation: the name of the rule.
         old: the nodes to remove, in topological order; the last one's first output is replaced.
         new: the step that computes that output instead.
+        kept: nodes before those, which others read too: they run in the proof and stay in the graph.
         probes: shape of the random input for each data input in the proof.
         note: what a reader of the report should know.
     """
@@ -80,6 +81,7 @@ class Rewrite:
     old: tuple[ir.Node, ...]
     new: Step
     probes: Mapping[ir.Value, tuple[int, ...]]
+    kept: tuple[ir.Node, ...] = ()
     note: str = ""
 
     @property

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.errors import GraphError
-from edgevision.proof import Difference
-from edgevision.stages.samples import Array, Samples, run_graph, worst_over
+from edgevision.proof import Difference, worst_of
+from edgevision.stages.rounding import Blame, blame
+from edgevision.stages.samples import Array, Samples, run_graph, worst_by_output
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,6 +22,7 @@ __all__ = ["TOLERANCE", "Original", "prove_against_graph", "prove_against_module
 
 #: Largest max_abs_over_std between two float32 computations of one network that we call equal.
 TOLERANCE = 1e-4
+_MEND = "report it with the model; `edgevision compare` shows every layer"
 
 
 def prove_against_module(model: ir.Model, loaded: Loaded, samples: Samples, tolerance: float = TOLERANCE) -> Difference:
@@ -30,13 +32,14 @@ def prove_against_module(model: ir.Model, loaded: Loaded, samples: Samples, tole
         GraphError: they differ; names the first module at which they do.
     """
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        error = worst_over(samples.outputs, run_graph(model, samples.feeds, Path(folder)))
+        errors = worst_by_output(samples.outputs, run_graph(model, samples.feeds, Path(folder)))
+        error = worst_of(errors)
         if error.max_abs_over_std <= tolerance:
             return error
         from edgevision.stages.locate import first_diverging_module
 
         where = first_diverging_module(loaded.module, model, samples.feeds[0], tolerance, Path(folder))
-    raise _not_equal("capture", "PyTorch", error, tolerance, where)
+    raise _not_equal("capture", "PyTorch", errors, tolerance, where, blame(model, samples.feeds[0], errors, _MEND))
 
 
 @dataclass(frozen=True)
@@ -67,20 +70,24 @@ def prove_against_graph(
     if not before.feeds:
         return None
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        error = worst_over(before.outputs, run_graph(after, before.feeds, Path(folder)))
+        errors = worst_by_output(before.outputs, run_graph(after, before.feeds, Path(folder)))
+        error = worst_of(errors)
         if error.max_abs_over_std <= tolerance:
             return error
         from edgevision.stages.locate import first_diverging_tensor
 
         where = first_diverging_tensor(before.model, after, before.feeds[0], tolerance, Path(folder))
-    raise _not_equal(stage, "the graph before it", error, tolerance, where)
+    judged = blame(before.model, before.feeds[0], errors, _MEND)
+    raise _not_equal(stage, "the graph before it", errors, tolerance, where, judged)
 
 
-def _not_equal(stage: str, against: str, error: Difference, tolerance: float, where: str | None) -> GraphError:
+def _not_equal(
+    stage: str, against: str, errors: Sequence[Difference], tolerance: float, where: str | None, judged: Blame
+) -> GraphError:
     first = f", first at {where}" if where else ""
     return GraphError(
         f"stage {stage}",
-        f"its result differs from {against} by {error.max_abs_over_std:.2e} of the output's std "
-        f"(allowed {tolerance:.0e}){first}",
-        "report it with the model; `edgevision compare` shows every layer",
+        f"its result differs from {against} by {worst_of(errors).max_abs_over_std:.2e} of the output's std "
+        f"(allowed {tolerance:.0e}){first}{judged.reason}",
+        judged.mend,
     )

@@ -21,7 +21,7 @@ from edgevision.spec import Batch
 from edgevision.stages.foreign_graph import refuse_nan, refuse_random, refuse_training_mode, unknown_operators
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.graph_notes import noted_preprocess
-from edgevision.stages.prove import TOLERANCE
+from edgevision.stages.prove import TOLERANCE, Original, prove_against_graph
 from edgevision.stages.samples import Array, Samples, run_graph, samples_of_graph, worst_over
 from edgevision.stages.timing import Report, Stopwatch, unreported
 
@@ -70,9 +70,10 @@ def read_onnx(
     feeds = [] if unknown else [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
     samples = _samples(path, model, feeds, reference)
+    notes = _inlined(model, samples)
     given = model.opset_imports.get("", OPSET)
     model = _modern(model, samples)
-    notes = [f"opset {given} > {OPSET}"] if given < model.opset_imports.get("", OPSET) else []
+    notes += [f"opset {given} > {OPSET}"] if given < model.opset_imports.get("", OPSET) else []
     digest = file_sha256(path)
     record = watch.record(inputs=[digest], outputs=[digest], notes=notes)
     graph = (
@@ -98,6 +99,20 @@ def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], 
             raise GraphError(
                 str(path), error.reason, "export it in operators and an opset that ONNX defines"
             ) from error
+
+
+def _inlined(model: ir.Model, samples: Samples) -> list[str]:
+    """Inline the file's functions, in place, and hold the result against the file; what is to be noted of it."""
+    if all(domain == DOMAIN for domain, _, _ in model.functions):
+        return []
+    from edgevision.passes.inline_functions import inline_functions
+
+    before = Original(model.clone(), samples.feeds, samples.outputs)
+    result = inline_functions(model)
+    if result.modified:
+        prove_against_graph(before, model, "read")
+    left = "".join(f", {row.where[0]} is left: {row.reason}" for row in result.declined)
+    return [f"{len(result.applied)} calls of the file's functions inlined{left}"]
 
 
 def _modern(model: ir.Model, samples: Samples) -> ir.Model:

@@ -162,7 +162,9 @@ def worst_over(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array
 
 
 def worst_by_output(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]]) -> list[Difference]:
-    """The largest distance over all samples, for each output."""
+    """The largest distance over all samples, for each output; one infinite one where they are not as many."""
+    if any(len(a) != len(b) for a, b in zip(expected, got, strict=True)):
+        return [Difference(float("inf"), float("inf"))]
     by_output = zip(zip(*expected, strict=True), zip(*got, strict=True), strict=True)
     return [worst_difference(references, results) for references, results in by_output]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgevision.errors import GraphError
 from edgevision.manifest import Parity, Record, Status
 from edgevision.proof import Difference, worst_of
+from edgevision.stages.rounding import Blame, blame
 from edgevision.stages.samples import Samples, run_graph, run_samples, worst_by_output
 from edgevision.stages.timing import Stopwatch
 from edgevision.targets.reference import Reference
@@ -20,7 +21,7 @@ from edgevision.targets.target import Artifact, Emulating, Precision, Proof, Tar
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["TOLERANCES", "Verified", "require", "verify_artifact"]
+__all__ = ["TOLERANCES", "Verified", "verify_artifact"]
 
 #: Largest max_abs_over_std allowed per precision. An INT8 artifact is held against the Q/DQ graph it was built
 #: of, whose roundings a runtime may make in another order; its accuracy is the gate's business. An artifact in half
@@ -28,6 +29,7 @@ __all__ = ["TOLERANCES", "Verified", "require", "verify_artifact"]
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 4e-2, "bf16": 0.3, "int8": 0.1}
 #: An artifact rounds at the same places as its twin, in another order: as often as not it is the one further away.
 _TWICE = 2.0
+_MEND = "report it with the model; the stages before it were proven equal, so the runtime or a kernel is wrong"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +42,19 @@ class Verified:
     warnings: tuple[str, ...] = ()
 
 
-def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolerance: float) -> Verified:
+def verify_artifact(
+    artifact: Artifact, target: Target, samples: Samples, tolerance: float, graph: ir.Model | None = None
+) -> Verified:
     """Run the artifact on the samples. What cannot run here is `built, not run`, never verified.
+
+    With the `graph` it was built of, a refusal says whether rounding in float32 is the reason.
 
     Raises:
         GraphError: it runs, and its outputs are not the model's; or half precision has no range for the model.
     """
     watch = Stopwatch("verify")
     allowed, proofs, notes, warnings = [tolerance] * len(samples.outputs[0]), list[Proof](), list[str](), list[str]()
+    held = _Held(samples=samples, graph=None if artifact.twin is not None else graph)
     if artifact.twin is not None:
         rounding = _rounding(artifact.twin, samples)
         worst = worst_of(rounding)
@@ -61,26 +68,37 @@ def verify_artifact(artifact: Artifact, target: Target, samples: Samples, tolera
     if artifact.runnable:
         with target.load(artifact.path) as runner:
             errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-        require(errors, allowed, "the artifact", samples.reference)
+        held.require(errors, allowed, "the artifact")
         parity = _parity("verified", samples, _count(samples), worst_of(errors), allowed)
     else:
         notes.append("the artifact's runtime cannot run on this machine")
-        proofs += _proofs_elsewhere(artifact, target, samples, allowed)
+        proofs += _proofs_elsewhere(artifact, target, held, allowed)
         parity = _parity("built, not run", samples, 0, None, allowed)
     record = watch.record(inputs=[], outputs=[], error=worst_of(errors) if artifact.runnable else None, notes=notes)
     return Verified(parity=parity, record=record, proofs=tuple(proofs), warnings=tuple(warnings))
 
 
-def require(errors: Sequence[Difference], allowed: Sequence[float], what: str, reference: str) -> None:
-    """GraphError when an output is further from the reference than is allowed for it."""
-    for index, (error, tolerance) in enumerate(zip(errors, allowed, strict=True)):
-        if not error.max_abs_over_std <= tolerance:
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """What the artifact is held against; with the `graph` where rounding in float32 may be to blame."""
+
+    samples: Samples
+    graph: ir.Model | None
+
+    def require(self, errors: Sequence[Difference], allowed: Sequence[float], what: str) -> None:
+        """GraphError when an output is further from the reference than is allowed for it."""
+        for index, (error, tolerance) in enumerate(zip(errors, allowed, strict=True)):
+            if error.max_abs_over_std <= tolerance:
+                continue
             output = f" in output {index}" if len(errors) > 1 else ""
+            judged = Blame(reason="", mend=_MEND)
+            if self.graph is not None:
+                judged = blame(self.graph, self.samples.feeds[0], errors, _MEND)
             raise GraphError(
                 "stage verify",
-                f"{what} differs from {reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
-                f"(allowed {tolerance:.1e})",
-                "report it with the model; the stages before it were proven equal, so the runtime or a kernel is wrong",
+                f"{what} differs from {self.samples.reference}{output} by {error.max_abs_over_std:.2e} of the output's std "
+                f"(allowed {tolerance:.1e}){judged.reason}",
+                judged.mend,
             )
 
 
@@ -103,7 +121,7 @@ def _costly(samples: Samples, rounding: Sequence[Difference], usual: float) -> s
     )
 
 
-def _proofs_elsewhere(artifact: Artifact, target: Target, samples: Samples, allowed: Sequence[float]) -> list[Proof]:
+def _proofs_elsewhere(artifact: Artifact, target: Target, held: _Held, allowed: Sequence[float]) -> list[Proof]:
     """What is left to prove without the runtime: the artifact emulated, or the graph its parser was given."""
     if isinstance(target, Emulating):
         what, opened = f"{artifact.path.name}, emulated", target.emulate(artifact.path)
@@ -112,9 +130,9 @@ def _proofs_elsewhere(artifact: Artifact, target: Target, samples: Samples, allo
     else:
         return []
     with opened as runner:
-        errors = worst_by_output(samples.outputs, run_samples(runner, samples))
-    require(errors, allowed, f"{what},", samples.reference)
-    return [_proof(what, samples, worst_of(errors))]
+        errors = worst_by_output(held.samples.outputs, run_samples(runner, held.samples))
+    held.require(errors, allowed, f"{what},")
+    return [_proof(what, held.samples, worst_of(errors))]
 
 
 def _proof(what: str, samples: Samples, error: Difference) -> Proof:

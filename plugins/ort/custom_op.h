@@ -31,7 +31,7 @@ OrtStatusPtr guarded(Function&& function) noexcept {
 // An input that may be absent.
 struct Input {
   const float* data = nullptr;
-  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data); }  // of the one input that holds bytes
+  const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data); }  // of an input that holds bytes
   Shape shape;
 };
 
@@ -87,20 +87,32 @@ float float_attribute(const OrtKernelInfo* info, const char* name, float fallbac
 std::string string_attribute(const OrtKernelInfo* info, const char* name, const char* fallback);
 std::vector<int64_t> ints_attribute(const OrtKernelInfo* info, const char* name, std::vector<int64_t> fallback);
 
-// The operator's side of Ort::CustomOpBase: all tensors float32 but for an input of bytes, inputs from
-// `Kernel::kRequired` on optional.
-template <class Kernel, size_t BytesInput = SIZE_MAX>
-struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel, BytesInput>, Kernel, true> {
+// What the tensors of a node hold: `Bytes` at input `kAt` (anywhere where it is `kEverywhere`), floats at the others.
+constexpr size_t kNowhere = SIZE_MAX, kEverywhere = SIZE_MAX - 1;
+template <size_t kAt, ONNXTensorElementDataType Bytes, ONNXTensorElementDataType Output>
+struct Types {
+  static constexpr ONNXTensorElementDataType kOutput = Output;
+  static constexpr ONNXTensorElementDataType input(size_t index) {
+    return kAt == kEverywhere || index == kAt ? Bytes : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  }
+};
+using Floats = Types<kNowhere, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT>;
+template <size_t kAt>
+using FloatsAndBytes = Types<kAt, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT>;
+
+// The operator's side of Ort::CustomOpBase: inputs from `Kernel::kRequired` on are optional.
+template <class Kernel, class Types = Floats>
+struct CustomOp : Ort::CustomOpBase<CustomOp<Kernel, Types>, Kernel, true> {
   const char* GetName() const { return Kernel::kName; }
   size_t GetInputTypeCount() const { return Kernel::kInputs; }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    return index == BytesInput ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    return Types::input(index);
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < Kernel::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
   size_t GetOutputTypeCount() const { return 1; }
-  ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return Types::kOutput; }
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
     return guarded([&] {
       if (!kernels()) throw ShapeError(why_no_kernels());
@@ -118,5 +130,9 @@ const OrtCustomOp* wavelet_conv_op();
 const OrtCustomOp* response_norm_op();
 const OrtCustomOp* shift_conv_op();
 const OrtCustomOp* shift_linear_op();
+const OrtCustomOp* integer_norm_op();
+const OrtCustomOp* signed_integer_norm_op();
+const OrtCustomOp* lookup_op();
+const OrtCustomOp* signed_lookup_op();
 
 }  // namespace edgevision

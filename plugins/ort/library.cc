@@ -45,6 +45,10 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::response_norm_op());
       made.Add(edgevision::shift_conv_op());
       made.Add(edgevision::shift_linear_op());
+      made.Add(edgevision::integer_norm_op());
+      made.Add(edgevision::signed_integer_norm_op());
+      made.Add(edgevision::lookup_op());
+      made.Add(edgevision::signed_lookup_op());
       return made;
     }();
     Ort::ThrowOnError(Ort::GetApi().AddCustomOpDomain(options, domain));

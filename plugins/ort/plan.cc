@@ -219,4 +219,28 @@ ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma) {
   return n;
 }
 
+IntegerNorm plan_integer_norm(const Shape& x, const Shape& weight, const Shape& bias, bool is_signed) {
+  const Checker check("EvIntegerNorm");
+  if (x.rank == 0) check.fail("x", "has rank 0; it must be [..., channels]");
+  check.size("x", x);
+  IntegerNorm n{};
+  n.channels = x[x.rank - 1];
+  check.dims("weight", weight, {n.channels}, "[channels]");
+  check.dims("bias", bias, {n.channels}, "[channels]");
+  n.rows = n.channels ? 1 : 0;
+  for (size_t i = 0; i + 1 < x.rank; ++i) n.rows *= x[i];
+  n.is_signed = is_signed;
+  return n;
+}
+
+Lookup plan_lookup(const Shape& x, const Shape& table) {
+  const Checker check("EvLookup");
+  check.size("x", x);
+  check.dims("table", table, {Lookup::kBytes}, "[256]");
+  Lookup l{};
+  l.count = 1;
+  for (size_t i = 0; i < x.rank; ++i) l.count *= x[i];
+  return l;
+}
+
 }  // namespace edgevision

@@ -39,6 +39,12 @@ WaveletConv plan_wavelet_conv(const WaveletConvShapes& shapes, bool relu);
 // Pointers, epsilon and gelu are left null; y has the shape of x.
 ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma);
 
+// Pointers and epsilon are left null; y has the shape of x, whose last dim counts channels.
+IntegerNorm plan_integer_norm(const Shape& x, const Shape& weight, const Shape& bias, bool is_signed);
+
+// Pointers are left null; y has the shape of x.
+Lookup plan_lookup(const Shape& x, const Shape& table);
+
 // The codes of edgevision/ops/shift_code.py; `form` is ps, q, q_nonzero or apot, `bits` 2 to 8.
 ShiftCodes plan_shift_codes(const char* op, const std::string& form, int64_t bits);
 ShiftLinear::Activations parse_activations(const char* op, const std::string& activations);

@@ -50,7 +50,7 @@ struct ShiftConvOp : ShiftOp {
 }  // namespace
 
 const OrtCustomOp* shift_conv_op() {
-  static const CustomOp<ShiftConvOp, 1> op;
+  static const CustomOp<ShiftConvOp, FloatsAndBytes<1>> op;
   return &op;
 }
 

@@ -34,7 +34,7 @@ struct ShiftLinearOp : ShiftOp {
 }  // namespace
 
 const OrtCustomOp* shift_linear_op() {
-  static const CustomOp<ShiftLinearOp, 1> op;
+  static const CustomOp<ShiftLinearOp, FloatsAndBytes<1>> op;
   return &op;
 }
 

@@ -42,6 +42,7 @@ from edgevision.quantize.recovery import Recovery
 from edgevision.quantize.scheme import find_scheme
 from edgevision.quantize.target_form import int8_form, target_form
 from edgevision.targets.onnxruntime import OnnxRuntime
+from edgevision.targets.onnxruntime.lowering import lower_integers
 
 Array = NDArray[Any]
 FOLDER = Path(__file__).parents[2] / "build" / "bench" / "int8"
@@ -80,21 +81,35 @@ def _ours(model: ir.Model, source: Source, how: Any, count: int, folder: Path, f
     data = CalibrationSet(source=source, examined=examine(source, how, count), method=None, limit=count)
     found = quantize(model, scheme, data, cache=default_cache(), report=lambda _: None)
     if found.gained:
-        forms["edgevision"] = _saved(found.model, folder / "ours.onnx")
+        forms["edgevision"] = _saved(_lowered(found.model), folder / "ours.onnx")
         assert found.coverage is not None
         return [f"{found.coverage.share:.1%} of multiplications in INT8; left in float: {found.excluded or 'nothing'}"]
     forms["edgevision (INT8 does not gain: float)"] = forms["float"]
     float_form = target_form(model, "ort", plugins=True)
     shaped = int8_form(float_form, "ort")
     builder = calibrated_builder(
-        shaped, scheme, data, exclude=(), recovery=Recovery(), cache=default_cache(), report=lambda _: None
+        shaped,
+        scheme,
+        data,
+        exclude=(),
+        recovery=Recovery(),
+        cache=default_cache(),
+        report=lambda _: None,
+        kernels=True,
     )
     whole = builder.build(found.excluded)
     if answers_with_image(shaped):
         with Noise(builder.model, data) as noise:
             whole = quieted(builder, whole, noise)
-    forms["edgevision, INT8 all the same"] = _saved(whole.model, folder / "forced.onnx")
-    return [f"{coverage(float_form, whole.model, model).share:.1%} of multiplications in INT8 all the same"]
+    forms["edgevision, INT8 all the same"] = _saved(whole.lowered, folder / "forced.onnx")
+    return [f"{coverage(float_form, whole.lowered, model).share:.1%} of multiplications in INT8 all the same"]
+
+
+def _lowered(model: ir.Model) -> ir.Model:
+    """A Q/DQ graph as the target's build shapes it."""
+    copy = model.clone()
+    lower_integers(copy)
+    return copy
 
 
 def _peers(path: Path, calibration: list[Array], folder: Path) -> dict[str, Callable[[], Path]]:

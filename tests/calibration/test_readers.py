@@ -98,23 +98,26 @@ def test_wrong_arrays(tmp_path: Path, held: dict[str, np.ndarray], said: str) ->
 
 
 @pytest.mark.parametrize("how", ["npy", "npz", "compressed", "columns first"])
-def test_array_files_are_read_row_by_row(tmp_path: Path, how: str) -> None:
+def test_array_files_are_read_row_by_row_and_drawn_from_all_over(tmp_path: Path, how: str) -> None:
     images = np.random.default_rng(0).standard_normal((2000, *SHAPE)).astype(np.float32)
     path = tmp_path / f"images.{'npz' if how in ('npz', 'compressed') else 'npy'}"
     if path.suffix == ".npz":
         (np.savez if how == "npz" else np.savez_compressed)(path, images=images, labels=np.arange(2000))
     else:
         np.save(path, images if how == "npy" else np.asfortranarray(images))
+    at, seen = {float(image[0, 0, 0]): i for i, image in enumerate(images)}, []
     tracemalloc.start()
-    source, seen = open_data(str(path), SHAPE, None), 0
-    for sample, expected in zip(source, images, strict=True):
-        assert np.array_equal(sample.image, expected)
-        assert sample.label == (seen if path.suffix == ".npz" else None)
-        seen += 1
+    source = open_data(str(path), SHAPE, None)
+    for sample in source:
+        seen.append(at[float(sample.image[0, 0, 0])])
+        assert np.array_equal(sample.image, images[seen[-1]])
+        assert sample.label == (seen[-1] if path.suffix == ".npz" else None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seen == 2000
-    assert sum(1 for _ in source) == 2000  # and again from the start
+    assert sorted(seen) == list(range(2000))
+    assert len({i // 200 for i in seen[:16]}) > 5
+    assert len({i // 200 for i in seen[:64]}) == 10  # of ten classes that follow each other
+    assert [at[float(sample.image[0, 0, 0])] for sample in source] == seen  # and again in the same order
     assert (peak < images.nbytes / 4) == (how != "columns first")
 
 

@@ -77,4 +77,4 @@ def simds(library: Path) -> tuple[str, ...]:
     return tuple(simd for simd in SIMDS if runs(simd))
 
 
-SIMDS = ("avx512", "avx2", "neon", "scalar")
+SIMDS = ("avx512_vbmi", "avx512", "avx2", "neon", "scalar")

@@ -15,6 +15,8 @@ from edgevision.ops.bit_packing import pack
 from edgevision.ops.channel_norm import OPERATOR as NORM
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
+from edgevision.ops.integer_norm import OPERATOR as INTEGER_NORM
+from edgevision.ops.lookup import OPERATOR as LOOKUP
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
 from edgevision.ops.response_norm import OPERATOR as RESPONSE
@@ -159,6 +161,33 @@ def _shift_convs() -> dict[str, Case]:
     return found
 
 
+def _lookups() -> dict[str, Case]:
+    """Every byte, in shapes that fill no vector, one and many, and more than one item; to the last bit."""
+    rng = np.random.default_rng(17)
+    found = {}
+    for kind, shape in product((np.uint8, np.int8), ((1,), (3, 5), (256,), (2, 7, 13, 5), (1, 40, 33, 17), (3, 16384))):
+        x, table = (rng.integers(0, 256, size).astype(np.uint8).view(kind) for size in (shape, (256,)))
+        x.reshape(-1)[:256] = rng.permutation(256).astype(np.uint8).view(kind)[: x.size]
+        name = f"lookup-{x.dtype}-{'-'.join(map(str, shape))}"
+        found[name] = replace(_case(LOOKUP, [x, table], {}), tolerance=0.0)  # type: ignore[list-item]
+    return found
+
+
+def _integer_norms() -> dict[str, Case]:
+    """Channels that fill no vector, one and several; float32 may round another way what lies at a tie: one step."""
+    rng = np.random.default_rng(19)
+    found = {}
+    for kind, shape in product((np.uint8, np.int8), ((1, 1), (5, 7), (3, 9, 16), (2, 11, 3, 48), (130, 77))):
+        x = rng.integers(0, 256, shape).astype(np.uint8).view(kind)
+        weight, bias = (
+            rng.normal(middle, 30, shape[-1:]).astype(np.float32) for middle in (0, 128 if kind is np.uint8 else 0)
+        )
+        case = _case(INTEGER_NORM, [x, weight, bias], {"epsilon": 1e-2})  # type: ignore[list-item]
+        spread = float(case.wanted.std()) or 1.0
+        found[f"integer-norm-{x.dtype}-{shape[-1]}"] = replace(case, tolerance=1.001 / spread)
+    return found
+
+
 def _exact_if_integer(case: Case) -> Case:
     if case.attributes["activations"] != "int32" or case.inputs[2] is not None:
         return case
@@ -172,4 +201,4 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs()}
+    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs(), **_lookups(), **_integer_norms()}

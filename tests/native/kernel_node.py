@@ -20,6 +20,8 @@ INPUTS = {
     "EvDWT": ("x", "filters"),
     "EvIDWT": ("x", "filters"),
     "EvChannelNorm": ("x", "weight", "bias", "z"),
+    "EvIntegerNorm": ("x", "weight", "bias"),
+    "EvLookup": ("x", "table"),
     "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
     "EvResponseNorm": ("x", "gamma"),
     "EvShiftConv": ("x", "packed", "scale", "bias"),
@@ -40,7 +42,12 @@ def model(op: str, inputs: Arrays, attributes: Mapping[str, AttributeValue]) -> 
     ]
     given = [name if array is not None else "" for name, array in zip(names, inputs, strict=True)]
     node = helper.make_node(op, given, ["y"], domain=DOMAIN, **attributes, **PLUGIN_ATTRIBUTES)
-    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)])
+    kind = (
+        onnx.TensorProto.FLOAT
+        if inputs[0] is None or op not in ("EvIntegerNorm", "EvLookup")
+        else values[0].type.tensor_type.elem_type
+    )
+    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", kind, None)])
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, 1)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
 

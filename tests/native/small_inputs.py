@@ -44,6 +44,10 @@ def inputs_of(op: str) -> list[Array]:
         return scan_inputs()
     if op in ("EvDWT", "EvIDWT"):
         return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
+    if op == "EvLookup":
+        return lookup_inputs(300)
+    if op == "EvIntegerNorm":
+        return [lookup_inputs(44)[0].reshape(1, 4, 11), 30 * floats(11), floats(11)]
     if op == "EvShiftConv":
         return conv_inputs(11, 5, 3)
     return shift_inputs(2, 11, 5) if op == "EvShiftLinear" else fused_inputs(op)
@@ -53,6 +57,12 @@ def shift_inputs(rows: int, K: int, N: int) -> list[Array]:
     """Random codes of five bits."""
     packed = np.random.default_rng(0).integers(0, 256, (N, -(-K // 8) * 5)).astype(np.uint8)
     return [floats(1, rows, K), packed, floats(N), floats(N)]  # type: ignore[list-item]
+
+
+def lookup_inputs(count: int) -> list[Array]:
+    """A row of bytes and a table for them."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, size).astype(np.uint8) for size in ((1, count), (256,))]  # type: ignore[misc]
 
 
 def conv_inputs(channels: int, M: int, side: int) -> list[Array]:

@@ -16,6 +16,7 @@ from small_inputs import (
     floats,
     fused_inputs,
     inputs_of,
+    lookup_inputs,
     refusal,
     scan_inputs,
     shift_inputs,
@@ -124,6 +125,10 @@ def large_inputs(op: str) -> list[Array]:
         return shift_inputs(196, 256, 256)
     if op == "EvShiftConv":
         return conv_inputs(128, 96, 20)
+    if op == "EvLookup":
+        return lookup_inputs(1 << 19)
+    if op == "EvIntegerNorm":
+        return [lookup_inputs(6400 * 48)[0].reshape(6400, 48), 30 * floats(48), floats(48)]
     C, K, R, pixels = 96, 2, 5, 40
     maps, bands = (1, C, pixels, pixels), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {

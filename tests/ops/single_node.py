@@ -36,7 +36,8 @@ def model_of(
     node = ir.node(operator.name, values, given, domain=DOMAIN, name="node")
     output = node.outputs[0]
     rank = operator.outputs[0].shape.count(",") + 1
-    output.name, output.type, output.shape = "y", ir.TensorType(ir.DataType.FLOAT), ir.Shape([None] * rank)
+    kind = ir.DataType.FLOAT if operator.outputs[0].type == "T" else ir.DataType.from_numpy(inputs[0].dtype)
+    output.name, output.type, output.shape = "y", ir.TensorType(kind), ir.Shape([None] * rank)
     graph = ir.Graph(
         [v for v in values if v is not None], [output], nodes=[node], opset_imports={"": 20, DOMAIN: 1}, name="one"
     )

@@ -13,7 +13,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from numpy.typing import NDArray
-from quantizing import quantized
+from quantizing import plant_scale, quantized
 from small_nets import Build, pictures, residual_net
 from typer.testing import CliRunner
 from workspace import Command
@@ -144,12 +144,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
         export_bundle(plain)
         export_bundle(replace(plain, precision="int8", quantize=how, out=folder / "int8"))
     shutil.copytree(folder / "int8", folder / "planted")
-    path = folder / "planted" / json.loads((folder / "planted" / "manifest.json").read_text())["artifact"]["path"]
-    model = ir.load(path)
-    scale = model.graph.initializers[f"{victim(model).name}_scale"]
-    assert scale.const_value is not None
-    scale.const_value = ir.tensor(np.float32(scale.const_value.numpy() / 8), name=scale.name)
-    ir.save(model, path)
+    plant_scale(folder / "planted", str(victim(ir.load(folder / "planted" / "model.onnx")).name))
     return folder
 
 

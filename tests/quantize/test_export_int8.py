@@ -10,6 +10,7 @@ import onnx_ir as ir
 import pytest
 from small_nets import Build, pictures, residual_net
 
+from edgevision import native
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Range
 from edgevision.calibration.examine import examine
@@ -66,6 +67,11 @@ def test_bundle_is_int8_and_its_manifest_says_what_it_cost(files: Path, monkeypa
     assert all(value.uses() for value in written.initializers.values())
     kinds = {n.op_type for n in written}
     assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    if native.why_not() is None:  # SiLU: written out in the portable graph, a table in what runs
+        assert {"Sigmoid", "Mul"} <= kinds
+        runs = {n.op_type for n in ir.load(done.path / manifest.artifact["path"]).graph}
+        assert "EvLookup" in runs
+        assert not runs & {"Sigmoid", "Mul"}
     assert check_bundle(done.path).parity.status == "verified"
 
 

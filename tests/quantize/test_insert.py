@@ -10,7 +10,10 @@ import pytest
 from quantizing import quantized, run, signal_to_noise
 from small_nets import SHAPE, Build, pictures, residual_net
 
+from edgevision import native
 from edgevision.calibration.calibrators import Range
+from edgevision.passes.attach_bodies import attach_bodies
+from edgevision.passes.functions_as_tables import functions_as_tables
 from edgevision.quantize.coverage import coverage, optimized_graph
 from edgevision.quantize.insert import insert
 from edgevision.quantize.observe import observe
@@ -24,12 +27,39 @@ INT8 = WeightForm(largest=127, per_channel=True, bias="int32")
 
 def test_everything_between_image_and_logits_is_integer() -> None:
     model = residual_net()
-    changed, _ = quantized(model, VNNI)
+    changed, _ = quantized(model, VNNI.without_tables())
     found = coverage(model, changed)
     assert found.share == 1.0
     assert not set(found.ops) & {"Conv", "Gemm", "Add", "Mul", "Sigmoid", "Relu", "DequantizeLinear"}
     assert found.ops["QuantizeLinear"] == 1  # of the image
     assert (found.ops["QLinearConv"], found.ops["QGemm"], found.ops["QLinearAdd"]) == (5, 1, 1)
+
+
+@pytest.mark.skipif(native.why_not() is not None, reason="without kernels the table's body stands there")
+def test_a_function_of_several_nodes_is_one_table_and_turns_nothing_round() -> None:
+    """The transposes around it meet those of the convolutions: one is left for the image, one behind the pool."""
+    model = residual_net()
+    changed, plan = quantized(model, VNNI)
+    assert next(n.op_type for n in plan.joined) == "Mul"  # of x sigmoid(x), of which nothing inside is rounded
+    functions_as_tables(changed)
+    attach_bodies(changed)
+    ops = coverage(model, changed).ops
+    assert (ops["EvLookup"], ops["Transpose"], ops["QuantizeLinear"]) == (1, 2, 1)
+    assert not set(ops) & {"Mul", "QLinearMul", "Sigmoid", "QLinearSigmoid", "DequantizeLinear"}
+
+
+def test_functions_meet_where_integers_are_added() -> None:
+    """Both sides of a sum, each a function of a convolution, and the sum itself; a function that floats want stays."""
+    net = Build()
+    stem = net.conv(net.image, 8, 3)
+    first = net.op("Gelu", stem)
+    second = net.op("Gelu", net.conv(first, 8, 8))
+    wanted = net.op("Gelu", net.conv(net.op("Add", first, second), 8, 8))
+    model = net.model(net.op("Softmax", wanted))
+    plan = make_plan(model, VNNI)
+    assert [n.op_type for n in plan.joined] == ["Gelu", "Gelu", "Add"]
+    assert {str(v.name) for v in plan.tensors} == {"image", *(str(n.outputs[0].name) for n in model.graph[:-2])}
+    assert not {n.op_type for n in make_plan(model, VNNI, ["Gelu"]).joined} & {"Gelu", "Add"}
 
 
 def test_share_falls_when_an_operator_is_excluded() -> None:

@@ -11,16 +11,13 @@ import pytest
 from quantizing import run, signal_to_noise
 from small_nets import Build, pictures, residual_net
 
-from edgevision.calibration.arrays import Arrays
 from edgevision.calibration.calibrators import calibrated
 from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES
 from edgevision.passes.attach_bodies import attach_bodies
-from edgevision.quantize.adaround import adaround, grams
 from edgevision.quantize.equalize import equalize
 from edgevision.quantize.insert import insert
 from edgevision.quantize.migrate_scales import migrate_scales
 from edgevision.quantize.observe import observe
-from edgevision.quantize.parameters import quantized_weight
 from edgevision.quantize.plan import make_plan
 from edgevision.quantize.scan_inputs import scan_projections
 from edgevision.quantize.scheme import find_scheme
@@ -112,50 +109,6 @@ def test_migration_leaves_a_norm_that_others_read() -> None:
     result = migrate_scales(model, pictures(8))
     assert not result.modified
     assert "Erf" in result.declined[0].reason
-
-
-def together(count: int, seed: int) -> Arrays:
-    """Inputs of few degrees of freedom, as those of trained layers are: mixtures of eight pictures."""
-    mixture = np.random.default_rng(seed).standard_normal((count, 8)).astype(np.float32)
-    basis = np.concatenate([s.image[None] for s in pictures(8, seed=2)])
-    return Arrays("together", np.einsum("nb,bchw->nchw", mixture, basis), None, (3, 16, 16), None)
-
-
-@pytest.mark.parametrize("kind", ["Conv", "depthwise", "Gemm"])
-def test_adaptive_rounding_errs_less_on_what_the_layer_reads(kind: str) -> None:
-    """On images it was not fitted to."""
-    net = Build()
-    if kind == "Gemm":
-        flat = net.op("Flatten", net.op("MaxPool", net.image, kernel_shape=[4, 4], strides=[4, 4]))
-        weight = net.rng.standard_normal((8, 48)).astype(np.float32)
-        model = net.model(net.op("Gemm", flat, net.constant(weight), transB=1))
-    else:
-        shape = (3, 1, 5, 5) if kind == "depthwise" else (8, 3, 3, 3)
-        weight = net.rng.standard_normal(shape).astype(np.float32)
-        attributes = {"group": 3 if kind == "depthwise" else 1, "pads": [shape[-1] // 2] * 4, "strides": [2, 2]}
-        model = net.model(net.op("Conv", net.image, net.constant(weight), **attributes))
-    scheme = find_scheme("ort_x86_vnni", "ort")
-    coarse = scheme.weights.__class__(**{**vars(scheme.weights), "largest": 3})
-    node = next(n for n in model.graph if n.op_type in ("Conv", "Gemm"))
-    nearest = quantized_weight(weight, 0, coarse, "min-max")
-    gram = grams(model, [node], together(48, seed=0))[str(node.outputs[0].name)]
-    fitted = adaround(weight, nearest, gram, coarse.largest)
-    assert np.array_equal(fitted.scales, nearest.scales)
-    steps = nearest.scales.reshape(-1, *(1,) * (weight.ndim - 1))
-    assert np.abs(fitted.values * steps - weight).max() <= nearest.scales.max() * 1.001
-    errors = []
-    for values in (nearest.values, fitted.values):
-        copy = model.clone()
-        next(iter(copy.graph.initializers.values())).const_value = ir.tensor((values * steps).astype(np.float32))
-        unseen = [s.image[None] for s in together(8, seed=1)]
-        errors.append(sum(((_run(copy, x) - _run(model, x)) ** 2).sum() for x in unseen))
-    assert errors[1] < 0.75 * errors[0]
-
-
-def _run(model: ir.Model, feed: np.ndarray) -> np.ndarray:
-    from onnx.reference import ReferenceEvaluator
-
-    return np.asarray(ReferenceEvaluator(ir.to_proto(model)).run(None, {"image": feed})[0])
 
 
 def scan_net() -> ir.Model:

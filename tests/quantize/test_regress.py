@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from PIL import Image
+from quantizing import plant_scale
 from small_nets import SHAPE, Build, pictures, residual_net
 from typer.testing import CliRunner
 
@@ -148,12 +149,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("int8", "planted"):
         export_bundle(replace(plain, precision="int8", quantize=how, out=folder / name), cache=cache)
     patch.undo()
-    path = folder / "planted" / "model.onnx"
-    model = ir.load(path)
-    scale = model.graph.initializers["v10_scale"]
-    assert scale.const_value is not None
-    scale.const_value = ir.tensor(np.float32(scale.const_value.numpy() / 8), name="v10_scale")
-    ir.save(model, path)
+    plant_scale(folder / "planted", "v10")
     return folder
 
 

@@ -101,4 +101,20 @@ def test_two_ways_out_stay() -> None:
     net = Net()
     y = linear(net, net.op("Transpose", net.input(2, 4, 5, 6), perm=LAST), 4, 4)
     result = merged(net.model(net.op("Transpose", y, perm=FIRST), net.op("Transpose", net.op("Relu", y), perm=FIRST)))
-    assert "2 ways out" in reasons(result)
+    assert not result.modified
+    assert "channels last, is also read by Relu" in reasons(result)
+
+
+@pytest.mark.parametrize("other", ["linear", "LayerNormalization", "output"])
+def test_others_may_read_the_way_in(other: str) -> None:
+    """Equal Transposes are one after tidying: two linears beside each other, or something that stays channels last."""
+    net = Net()
+    x = net.input(2, 4, 5, 6)
+    first, second = (net.op("Transpose", x, perm=LAST) for _ in range(2))
+    y = net.op("Transpose", linear(net, first, 4, 4), perm=FIRST)
+    if other == "linear":
+        model = net.model(net.op("Add", y, net.op("Transpose", linear(net, second, 4, 4), perm=FIRST)))
+    else:
+        model = net.model(y, second if other == "output" else net.op(other, second, net.weight(4)))
+    left = ops(merged(model).model)
+    assert (left["Conv"], left["MatMul"], left["Transpose"]) == (1, 0, other != "linear")

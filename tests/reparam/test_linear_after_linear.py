@@ -22,6 +22,22 @@ def test_a_bottleneck_is_priced_and_declined() -> None:
     assert "times as much as apart" in reasons(merged(net.model(y)))
 
 
+@pytest.mark.parametrize("pool_first", [True, False])
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_pool_beside_a_convolution(pool_first: bool, dense: bool) -> None:
+    """Composed, a depthwise convolution grows by the pool's taps; a dense one by a product of matrices for each."""
+    net = Net()
+    y = net.input(1, 128, 7, 8)
+    for pool in (pool_first, not pool_first):
+        if pool:
+            y = net.op("AveragePool", y, kernel_shape=[2, 2])
+        else:
+            y = net.conv(y, 128, 128, 2, 1, groups=1 if dense else 128)
+    result = merged(net.model(net.op("Relu", y)))
+    assert ops(result.model)["AveragePool"] == dense
+    assert dense == ("composed they would cost" in reasons(result))
+
+
 def test_padding_after_a_bias_is_declined() -> None:
     net = Net()
     y = net.conv(net.conv(net.input(2, 4, 7, 6), 16, 4, 1, 1), 4, 16, 3, 3, pads=[1] * 4)

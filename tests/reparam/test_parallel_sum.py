@@ -88,30 +88,6 @@ def test_strided_branches() -> None:
     assert ops(merged(net.model(y)).model) == {"Conv": 1}
 
 
-def test_pool_that_counts_its_padding() -> None:
-    net = Net()
-    x = net.input(1, 4, 11, 12)
-    pool = net.op("AveragePool", x, kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
-    assert ops(merged(net.model(add(net, pool, x, net.conv(x, 4, 4, 3, 3, pads=[1] * 4)))).model) == {"Conv": 1}
-
-
-@pytest.mark.parametrize(
-    ("attributes", "reason"),
-    [
-        ({"kernel_shape": [3, 3], "pads": [1] * 4}, "does not count its padding"),
-        ({"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER"}, "does not count its padding"),
-        ({"kernel_shape": [1, 1], "ceil_mode": 1}, "rounds its output size up"),
-    ],
-)
-def test_pools_that_are_no_convolution(attributes: dict[str, object], reason: str) -> None:
-    net = Net()
-    x = net.input(1, 4, 11, 12)
-    y = add(net, net.op("AveragePool", x, **attributes), net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
-    result = merged(net.model(y))
-    assert not result.modified
-    assert reason in reasons(result)
-
-
 @pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 @pytest.mark.parametrize(("stride", "sizes"), [(1, ("h", "w")), (2, (11, 12)), (3, (10, 13))])
 def test_padding_by_auto_pad_is_written_out(auto_pad: str, stride: int, sizes: tuple[int | str, int | str]) -> None:
@@ -133,44 +109,6 @@ def test_auto_pad_on_open_sizes_is_declined() -> None:
     result = merged(net.model(y), h=9, w=12)
     assert not result.modified
     assert "by auto_pad, by how much depends on the input size" in reasons(result)
-
-
-def test_a_scale_and_a_shift_in_a_row_are_a_branch() -> None:
-    net = Net()
-    x = net.input(1, 4, 7, 8)
-    affine = net.op("Add", net.op("Mul", x, net.weight(4, 1, 1)), net.weight(4, 1, 1))
-    y = add(net, affine, net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
-    assert ops(merged(net.model(net.op("Relu", y))).model) == {"Conv": 1, "Relu": 1}
-
-
-def test_a_diverse_branch_block() -> None:
-    """kxk, 1x1 and kxk, 1x1 and average pool, each with its norms: the branches are chains."""
-    net = Net()
-    x = net.input(1, 8, 11, 12)
-
-    def conv(y: ir.Value, size: int) -> ir.Value:
-        return net.norm(net.conv(y, 8, 8, size, size, bias=False), 8)
-
-    pool = net.norm(net.op("AveragePool", conv(x, 1), kernel_shape=[3, 3]), 8)
-    y = add(net, conv(x, 3), conv(conv(x, 1), 3), pool)
-    assert ops(merged(net.model(net.op("Relu", y))).model) == {"Conv": 1, "Relu": 1}
-
-
-def test_a_strided_pool_behind_a_convolution() -> None:
-    net = Net()
-    x = net.input(1, 8, 11, 12)
-    pool = net.op("AveragePool", net.conv(x, 8, 8, 1, 1), kernel_shape=[2, 2], strides=[2, 2])
-    y = add(net, pool, net.conv(x, 8, 8, 2, 2, strides=[2, 2]))
-    assert ops(merged(net.model(net.op("Relu", y))).model) == {"Conv": 1, "Relu": 1}
-
-
-def test_a_padded_pool_behind_a_shift_is_declined() -> None:
-    net = Net()
-    x = net.input(1, 8, 11, 12)
-    pool = net.op("AveragePool", net.norm(x, 8), kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
-    result = merged(net.model(net.op("Relu", add(net, pool, net.conv(x, 8, 8, 3, 3, pads=[1] * 4)))))
-    assert not result.modified
-    assert "pads with zeros, the first has a bias" in reasons(result)
 
 
 def test_a_dead_channel_of_an_identity_norm_is_noted() -> None:
@@ -299,3 +237,35 @@ def test_linears_of_different_width_are_declined() -> None:
     x = net.input(2, 5, 8)
     y = add(net, net.op("MatMul", x, net.weight(8, 1)), net.op("MatMul", x, net.weight(8, 4)))
     assert "1 and 4 output channels" in reasons(merged(net.model(y)))
+
+
+def transposed(net: Net, x: ir.Value, size: int, *, groups: int = 1, **attributes: object) -> ir.Value:
+    return net.op("ConvTranspose", x, net.weight(4, 4 // groups, size, size), net.weight(4), group=groups, **attributes)
+
+
+def test_transposed_convolutions_whose_maps_are_of_one_size() -> None:
+    net = Net()
+    x, twice = net.input("n", 4, "h", 8), {"strides": [2, 2]}
+    wide = transposed(net, x, 4, pads=[1] * 4, **twice)
+    longer = transposed(net, x, 3, groups=2, pads=[1] * 4, output_padding=[1, 1], **twice)
+    y = net.op("Sub", add(net, net.norm(wide, 4), transposed(net, x, 2, **twice)), longer)
+    result = merged(net.model(net.op("Relu", y)), n=2, h=7)
+    assert ops(result.model) == {"ConvTranspose": 1, "Relu": 1}
+    (row,) = (row for row in result.applied if row.equation == "parallel_sum")
+    assert row.params_after == 4 * 4 * 16 + 4, "the smaller kernels lie inside of the largest"
+
+
+def test_a_residual_around_a_transposed_convolution() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 8)
+    y = add(net, transposed(net, x, 3, groups=4, pads=[1] * 4), x)
+    assert ops(merged(net.model(net.op("Relu", y))).model) == {"ConvTranspose": 1, "Relu": 1}
+
+
+def test_a_convolution_beside_a_transposed_one_is_declined() -> None:
+    net = Net()
+    x = net.input(1, 4, 7, 8)
+    y = add(net, transposed(net, x, 3, pads=[1] * 4), net.conv(x, 4, 4, 3, 3, pads=[1] * 4))
+    result = merged(net.model(net.op("Relu", y)))
+    assert not result.modified
+    assert "the branch beside it the other way round" in reasons(result)

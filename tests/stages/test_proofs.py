@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from workspace import Command, leftovers
 
 import edgevision as ev
@@ -126,3 +127,30 @@ def test_what_cannot_run_is_not_run(edgevision: Command, not_run: Path, tmp_path
         assert "cannot run on this machine" in ended.error["reason"]
     with pytest.raises(TargetError):
         ev.load(not_run)
+
+
+def cancelling() -> torch.nn.Module:
+    """A bias of 10,000 that the norm behind it takes away again: 4 of float32's 7 digits go with it."""
+    conv, norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)
+    torch.nn.init.constant_(conv.bias, 1e4)
+    torch.nn.init.constant_(norm.running_mean, 1e4)
+    module = torch.nn.Sequential(conv, norm, torch.nn.ReLU()).eval()
+    module.example_inputs = torch.zeros(1, 3, 16, 16)
+    return module
+
+
+def test_rounding_is_told_from_a_wrong_result(
+    edgevision: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that float32 does not carry is refused like a spoiled one, and the errors say which is which."""
+    export = ("--target", "ort", "--out", tmp_path / "out", "--json")
+    amplifies = edgevision("export", "--model", "test_proofs:cancelling", *export)
+    plant(monkeypatch, reparam, "reparameterize")
+    spoiled = edgevision("export", "--model", "tiny:classifier", *export)
+    assert (amplifies.code, spoiled.code) == (4, 4)
+    assert "float32 itself costs this network" in amplifies.error["reason"]
+    assert "try trained weights" in amplifies.error["mend"]
+    assert "float32 costs this network only" in spoiled.error["reason"]
+    assert "rounding is not the reason" in spoiled.error["reason"]
+    assert "report it" in spoiled.error["mend"]
+    assert leftovers(tmp_path) == []

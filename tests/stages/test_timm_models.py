@@ -7,10 +7,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import onnx
 import pytest
 from workspace import Command, children_environment, leftovers
 
 from edgevision.import_timm import import_timm
+from edgevision.targets.target import targets
 
 needs_timm = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
 
@@ -45,6 +47,31 @@ def test_the_whole_path(edgevision: Command) -> None:
     (reparam,) = (s for s in manifest["stages"] if s["name"] == "reparam")
     assert "merges applied" in reparam["notes"][0] and not reparam["notes"][0].startswith("0 ")
     assert "random weights" in ended.err
+
+
+@needs_timm
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ["ort", "trt", "coreml"])
+@pytest.mark.parametrize(
+    ("model", "outputs", "left"),
+    [(["timm:mobileone_s0"], 1, set()), (["timm:test_byobnet", "--model-arg", "features_only=true"], 5, {"Add"})],
+)
+def test_a_training_form_on_every_target(
+    edgevision: Command, name: str, model: list[str], outputs: int, left: set[str]
+) -> None:
+    """Up to six branches a block, each with its norm, end as one convolution on each; and so do those of five feature maps."""
+    missing = targets()[name].create().why_not()
+    if missing is not None:
+        pytest.skip(missing.reason)
+    given = ("--model", *model, "--input-size", "64", "--target", name, "--precision", "fp32")
+    ended = edgevision("export", *given, "--out", "out", "--json")
+    assert ended.code == 0, ended.err
+    manifest = ended.document["manifest"]
+    errors = [manifest["parity"]["max_abs_over_std"], *(p["max_abs_over_std"] for p in manifest["proofs"])]
+    assert max(e for e in errors if e is not None) < 1e-4
+    graph = onnx.load("out/model.onnx").graph
+    assert {"BatchNormalization", "Add"} & {node.op_type for node in graph.node} == left
+    assert len(manifest["outputs"]) == outputs
 
 
 @needs_timm

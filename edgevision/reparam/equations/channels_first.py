@@ -6,7 +6,7 @@ and T commutes with everything elementwise, so that a whole part of a graph betw
 once and both Transposes go. Shifts and norms beside the linear then meet the convolution and fold.
 
 Declines: the part has an operator that means something else with channels first (LayerNormalization, Softmax, Reshape),
-more than one way out, a result that is a graph output, or a weight that is not a float32/float64 constant.
+more than one way out for one result, a result that is a graph output, or a weight that is not a float32/float64 constant.
 """
 
 from __future__ import annotations
@@ -29,17 +29,16 @@ _SIZES = (3, 4, 5)  # spatial sizes of the proof's maps; nothing in a region loo
 
 
 def _find(graph: ir.Graph) -> Iterator[Rewrite | Declined]:
-    for entry, region in regions(graph):
-        if isinstance(region, Decline):
-            yield Declined(where=labels((entry,)), equation=_NAME, reason=region.reason)
-        elif region is not None:
-            try:
-                yield _rewrite(region)
-            except Decline as no:
-                yield Declined(where=labels((*region.entries, *region.nodes)), equation=_NAME, reason=no.reason)
+    for nodes, region in regions(graph):
+        try:
+            yield _rewrite(region)
+        except Decline as no:
+            yield Declined(where=labels(nodes), equation=_NAME, reason=no.reason)
 
 
-def _rewrite(region: Region) -> Rewrite:
+def _rewrite(region: Region | Decline) -> Rewrite:
+    if isinstance(region, Decline):
+        raise region
     turned: dict[ir.Value, ir.Value | Step] = {}
     probes: dict[ir.Value, tuple[int, ...]] = {}
     for entry in region.entries:
@@ -54,7 +53,9 @@ def _rewrite(region: Region) -> Rewrite:
     if not isinstance(new, Step):  # the two Transposes stand back to back
         source = new if new is not None else region.exit.outputs[0]
         new = Step(op_type="Identity", inputs=(source,), shape=source.shape)
-    return Rewrite(equation=_NAME, old=(*region.entries, *region.nodes, region.exit), new=new, probes=probes)
+    own = tuple(entry for entry in region.entries if entry not in region.shared)
+    old = (*own, *region.nodes, region.exit)
+    return Rewrite(equation=_NAME, kept=region.shared, old=old, new=new, probes=probes)
 
 
 def _turn(node: ir.Node, rank: int, turned: dict[ir.Value, ir.Value | Step]) -> Step:

@@ -9,6 +9,7 @@ namespace edgevision {
 extern const Kernels kScalarKernels;
 #ifdef EDGEVISION_HAVE_X86
 extern const Kernels kAvx2Kernels, kAvx512Kernels;
+void lookup_avx512_vbmi(const Lookup&, int64_t item);
 #endif
 #ifdef EDGEVISION_HAVE_NEON
 extern const Kernels kNeonKernels;
@@ -27,7 +28,15 @@ const Kernels* choose(const char* wanted) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-  const Choice choices[] = {{&kAvx512Kernels, avx512}, {&kAvx2Kernels, avx2}, {&kScalarKernels, true}};
+  const bool vbmi = avx512 && __builtin_cpu_supports("avx512vbmi");
+  static const Kernels avx512_vbmi = [] {
+    Kernels kernels = kAvx512Kernels;
+    kernels.name = "avx512_vbmi";
+    kernels.lookup = &lookup_avx512_vbmi;
+    return kernels;
+  }();
+  const Choice choices[] = {
+      {&avx512_vbmi, vbmi}, {&kAvx512Kernels, avx512}, {&kAvx2Kernels, avx2}, {&kScalarKernels, true}};
 #elif defined(EDGEVISION_HAVE_NEON)
   const Choice choices[] = {{&kNeonKernels, true}, {&kScalarKernels, true}};
 #else
@@ -50,7 +59,7 @@ const Kernels* kernels() {
 
 const char* why_no_kernels() {
   return "EDGEVISION_SIMD names an instruction set that this CPU or this build does not have; "
-         "use scalar, avx2, avx512 or neon, or unset it";
+         "use scalar, avx2, avx512_vbmi, avx512 or neon, or unset it";
 }
 
 }  // namespace edgevision

@@ -154,6 +154,30 @@ struct ShiftConv {
   int64_t operands() const { return some_groups * layer.rows * ShiftLinear::padded(layer.inputs); }
 };
 
+// Layer norm over rows of bytes, which are numbers from 0 to 255 or, where they are signed, from -128 to 127:
+//   y = saturated(rounded((x - mean x) / sqrt(var x + epsilon) weight + bias))
+struct IntegerNorm {
+  static constexpr int64_t kRows = 64;
+  const uint8_t* x;     // [rows, channels]
+  const float* weight;  // [channels]
+  const float* bias;    // [channels]
+  uint8_t* y;           // [rows, channels]
+  int64_t rows, channels;
+  float epsilon;
+  bool is_signed;
+  int64_t items() const { return (rows + kRows - 1) / kRows; }
+};
+
+// y = table[x], byte by byte: any function of 8 bits.
+struct Lookup {
+  static constexpr int64_t kBytes = 256, kItem = 16384;
+  const uint8_t* x;      // [count]
+  const uint8_t* table;  // [kBytes], by x's bits as an unsigned number
+  uint8_t* y;            // [count]
+  int64_t count;
+  int64_t items() const { return (count + kItem - 1) / kItem; }
+};
+
 struct Kernels {
   const char* name;
   // A work item is a few channels of one group of one batch entry.
@@ -186,6 +210,10 @@ struct Kernels {
   void (*shift_conv_prepare)(const ShiftConv&, int64_t row);
   int64_t (*shift_conv_items)(const ShiftConv&);
   void (*shift_conv)(const ShiftConv&, int64_t item);
+  // A work item is `IntegerNorm::kRows` rows.
+  void (*integer_norm)(const IntegerNorm&, int64_t item);
+  // A work item is `Lookup::kItem` bytes.
+  void (*lookup)(const Lookup&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.
   void (*exp)(const float* x, float* y, int64_t count);
   void (*softplus)(const float* x, float* y, int64_t count);

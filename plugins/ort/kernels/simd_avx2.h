@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace edgevision {
 
@@ -57,6 +58,43 @@ struct Avx2 {
     v[1] = _mm256_permute2f128_ps(v[0], v[1], 0x31);
     v[0] = low;
   }
+
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    int64_t some = 0;
+    std::memcpy(&some, p, static_cast<size_t>(count < kLanes ? count : kLanes));
+    const __m128i eight = _mm_cvtsi64_si128(some);
+    return _mm256_cvtepi32_ps(kSigned ? _mm256_cvtepi8_epi32(eight) : _mm256_cvtepu8_epi32(eight));
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    const __m256i whole = _mm256_and_si256(_mm256_cvtps_epi32(x), _mm256_set1_epi32(255));
+    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    const int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+    std::memcpy(p, &eight, static_cast<size_t>(count < kLanes ? count : kLanes));
+  }
+  static F leading(F x, int64_t count) { return _mm256_and_ps(x, _mm256_castsi256_ps(first(count))); }
+
+  // Sixteen rows of sixteen bytes: the low half of a byte picks in each, the bits of the high half between them.
+  struct Bytes {
+    static constexpr int64_t kWidth = 32;
+    explicit Bytes(const uint8_t* from) {
+      for (int i = 0; i < 16; ++i)
+        rows[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + i));
+    }
+    void translate(const uint8_t* x, uint8_t* y) const {
+      const __m256i whole = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+      const __m256i low = _mm256_and_si256(whole, _mm256_set1_epi8(15));
+      // A blend goes by the highest bit of a byte; a shift of words brings no neighbour's bit there.
+      const __m256i odd = _mm256_slli_epi16(whole, 3), upper = _mm256_slli_epi16(whole, 2),
+                    far = _mm256_slli_epi16(whole, 1);
+      const auto one = [&](int i) { return _mm256_shuffle_epi8(rows[i], low); };
+      const auto two = [&](int i) { return _mm256_blendv_epi8(one(i), one(i + 1), odd); };
+      const auto four = [&](int i) { return _mm256_blendv_epi8(two(i), two(i + 2), upper); };
+      const auto eight = [&](int i) { return _mm256_blendv_epi8(four(i), four(i + 4), far); };
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), _mm256_blendv_epi8(eight(0), eight(8), whole));
+    }
+    __m256i rows[16];
+  };
 
  private:
   static F power(__m256i n) {

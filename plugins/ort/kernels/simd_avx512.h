@@ -60,6 +60,39 @@ struct Avx512 {
     v[3] = _mm512_shuffle_f32x4(AB, CD, 0xdd);
   }
 
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    const __m128i some = _mm_maskz_loadu_epi8(first(count), p);
+    return _mm512_cvtepi32_ps(kSigned ? _mm512_cvtepi8_epi32(some) : _mm512_cvtepu8_epi32(some));
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    _mm512_mask_cvtepi32_storeu_epi8(p, first(count), _mm512_cvtps_epi32(x));
+  }
+  static F leading(F x, int64_t count) { return _mm512_maskz_mov_ps(first(count), x); }
+
+  // Sixteen rows of sixteen bytes: the low half of a byte picks in each, the bits of the high half between them.
+  struct Bytes {
+    static constexpr int64_t kWidth = 64;
+    explicit Bytes(const uint8_t* from) {
+      for (int i = 0; i < 16; ++i)
+        rows[i] = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + i));
+    }
+    void translate(const uint8_t* x, uint8_t* y) const {
+      const __m512i whole = _mm512_loadu_si512(x), low = _mm512_and_si512(whole, _mm512_set1_epi8(15));
+      const __mmask64 odd = bit(whole, 16), upper = bit(whole, 32), far = bit(whole, 64);
+      const auto two = [&](int i) {
+        return _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(rows[i], low), odd, rows[i + 1], low);
+      };
+      const auto four = [&](int i) { return _mm512_mask_blend_epi8(upper, two(i), two(i + 2)); };
+      const auto eight = [&](int i) { return _mm512_mask_blend_epi8(far, four(i), four(i + 4)); };
+      _mm512_storeu_si512(y, _mm512_mask_blend_epi8(_mm512_movepi8_mask(whole), eight(0), eight(8)));
+    }
+    static __mmask64 bit(__m512i x, int which) {
+      return _mm512_test_epi8_mask(x, _mm512_set1_epi8(static_cast<char>(which)));
+    }
+    __m512i rows[16];
+  };
+
  private:
   static __mmask16 first(int64_t count) {
     return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);

@@ -54,6 +54,42 @@ struct Neon {
   }
   static void exchange_quads(F (&)[1]) {}
 
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    int32_t some[kLanes] = {};
+    for (int64_t i = 0; i < count && i < kLanes; ++i) some[i] = kSigned ? static_cast<int8_t>(p[i]) : p[i];
+    return vcvtq_f32_s32(vld1q_s32(some));
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    int32_t some[kLanes];
+    vst1q_s32(some, vcvtnq_s32_f32(x));
+    for (int64_t i = 0; i < count && i < kLanes; ++i) p[i] = static_cast<uint8_t>(some[i]);
+  }
+  static F leading(F x, int64_t count) {
+    float some[kLanes];
+    store(some, x);
+    for (int64_t i = count; i < kLanes; ++i) some[i] = 0.0f;
+    return load(some);
+  }
+
+  // Four quarters of the table; a byte outside a quarter leaves what the others found.
+  struct Bytes {
+    static constexpr int64_t kWidth = 16;
+    explicit Bytes(const uint8_t* from) {
+      for (int i = 0; i < 4; ++i) quarters[i] = vld1q_u8_x4(from + 64 * i);
+    }
+    void translate(const uint8_t* x, uint8_t* y) const {
+      const uint8x16_t whole = vld1q_u8(x), quarter = vdupq_n_u8(64);
+      uint8x16_t left = whole, found = vqtbl4q_u8(quarters[0], left);
+      for (int i = 1; i < 4; ++i) {
+        left = vsubq_u8(left, quarter);
+        found = vqtbx4q_u8(found, quarters[i], left);
+      }
+      vst1q_u8(y, found);
+    }
+    uint8x16x4_t quarters[4];
+  };
+
  private:
   static F power(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
 };

@@ -54,6 +54,25 @@ struct Scalar {
   static void transpose_quads(F (&)[kQuad]) {}
   static void exchange_quads(F (&)[kLanes / kQuad]) {}
 
+  // Bytes as numbers, and numbers that are in a byte's range as bytes, rounded to the nearest, half to even; `count` as in
+  // loads and stores. `leading`: the lanes from `count` on become zero.
+  template <bool kSigned>
+  static F bytes(const uint8_t* p, int64_t count = kLanes) {
+    return count > 0 ? kSigned ? static_cast<float>(static_cast<int8_t>(*p)) : static_cast<float>(*p) : 0.0f;
+  }
+  static void store_bytes(uint8_t* p, F x, int64_t count) {
+    if (count > 0) *p = static_cast<uint8_t>(static_cast<int>(std::nearbyint(x)));
+  }
+  static F leading(F x, int64_t count) { return count > 0 ? x : 0.0f; }
+
+  // 256 bytes to look others up in, kWidth at a time.
+  struct Bytes {
+    static constexpr int64_t kWidth = 1;
+    explicit Bytes(const uint8_t* from) : table(from) {}
+    void translate(const uint8_t* x, uint8_t* y) const { *y = table[*x]; }
+    const uint8_t* table;
+  };
+
  private:
   static float power(int n) {
     const uint32_t bits = static_cast<uint32_t>(n + 127) << 23;

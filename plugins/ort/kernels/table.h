@@ -2,6 +2,8 @@
 #pragma once
 
 #include "channel_norm.h"
+#include "integer_norm.h"
+#include "lookup.h"
 #include "projected_scan.h"
 #include "response_norm.h"
 #include "selective_scan.h"
@@ -61,6 +63,8 @@ struct Table {
             &ShiftConvKernel<V>::prepare,
             &ShiftConvKernel<V>::items,
             &ShiftConvKernel<V>::run,
+            &IntegerNormKernel<V>::run,
+            &LookupKernel<typename V::Bytes>::run,
             &exp,
             &softplus,
             &gelu};

@@ -24,6 +24,8 @@ void fuzz(long runs) {
     fuzz_response_norm(random);
     fuzz_shift_linear(random);
     fuzz_shift_conv(random);
+    fuzz_lookup(random);
+    fuzz_integer_norm(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

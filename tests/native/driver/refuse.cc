@@ -35,6 +35,19 @@ void refuse_fused() {
   expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({1, 4, huge / 4, 1}, {4}); });
   expect_refused("EvResponseNorm: 'gamma' has shape [5]", [&] { plan_response_norm({1, 4, 2, 2}, {5}); });
 
+  plan_lookup({}, {256});
+  plan_lookup({0, 3}, {256});
+  expect_refused("EvLookup: 'x' has shape", [&] { plan_lookup({huge / 4, 4}, {256}); });
+  expect_refused("EvLookup: 'x' has shape", [&] { plan_lookup({0, beyond, beyond}, {256}); });
+  expect_refused("EvLookup: 'table' has shape [255]", [&] { plan_lookup({4}, {255}); });
+  expect_refused("EvLookup: 'table' has rank 2", [&] { plan_lookup({4}, {1, 256}); });
+
+  plan_integer_norm({3, 0}, {0}, {0}, false);
+  expect_refused("EvIntegerNorm: 'x' has rank 0", [] { plan_integer_norm(Shape({}), {1}, {1}, false); });
+  expect_refused("EvIntegerNorm: 'x' has shape", [&] { plan_integer_norm({huge / 4, 4}, {4}, {4}, false); });
+  expect_refused("EvIntegerNorm: 'weight' has shape [5]", [&] { plan_integer_norm({3, 4}, {5}, {4}, false); });
+  expect_refused("EvIntegerNorm: 'bias' has rank 2", [&] { plan_integer_norm({3, 4}, {4}, {1, 4}, true); });
+
   const auto shift = [&](const Shape& x, const Shape& packed) { plan_shift_linear({x, packed, {}, {}}, 5, out); };
   shift({0, 11}, {3, 10});
   shift({4, 0}, {3, 0});
