@@ -13,6 +13,7 @@ from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.norm_channels_last import norm_channels_last
+from edgevision.quantize.target_form import int8_form
 
 
 def proven(before: ir.Model, after: ir.Model) -> bool:
@@ -265,6 +266,9 @@ def test_a_kernel_that_reaches_far_over_the_edges_is_ours() -> None:
     assert large_depthwise(after).modified
     assert op_types(after) == {"EvDepthwiseConv": 1}
     assert proven(before, after)
+    whole = int8_form(after, "ort")  # no runtime has ours in 8 bits
+    assert op_types(whole) == {"Conv": 1}
+    assert proven(before, whole)
 
 
 def test_a_strided_and_dilated_one_without_a_bias_computes_the_same() -> None:
