@@ -178,6 +178,7 @@ _MACS: Mapping[str, Callable[[ir.Node], int]] = {
     "ConvTranspose": _conv_transpose,
     "Einsum": _einsum,
     "EvDWT": _dwt,
+    "EvDepthwiseConv": _conv,
     "EvIDWT": _idwt,
     "EvProjectedScan": _projected_scan,
     "EvSelectiveScan": _scan,

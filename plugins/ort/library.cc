@@ -40,6 +40,7 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::dwt_op());
       made.Add(edgevision::idwt_op());
       made.Add(edgevision::channel_norm_op());
+      made.Add(edgevision::depthwise_conv_op());
       made.Add(edgevision::projected_scan_op());
       made.Add(edgevision::wavelet_conv_op());
       made.Add(edgevision::response_norm_op());
@@ -47,6 +48,8 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::shift_linear_op());
       made.Add(edgevision::integer_norm_op());
       made.Add(edgevision::signed_integer_norm_op());
+      made.Add(edgevision::integer_response_norm_op());
+      made.Add(edgevision::signed_integer_response_norm_op());
       made.Add(edgevision::lookup_op());
       made.Add(edgevision::signed_lookup_op());
       return made;

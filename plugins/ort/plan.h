@@ -42,6 +42,9 @@ ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma);
 // Pointers and epsilon are left null; y has the shape of x, whose last dim counts channels.
 IntegerNorm plan_integer_norm(const Shape& x, const Shape& weight, const Shape& bias, bool is_signed);
 
+// Pointers, epsilon, scale and zero are left null; y has the shape of x.
+IntegerResponseNorm plan_integer_response_norm(const Shape& x, const Shape& table, const Shape& gamma, bool is_signed);
+
 // Pointers are left null; y has the shape of x.
 Lookup plan_lookup(const Shape& x, const Shape& table);
 
@@ -59,6 +62,13 @@ struct ConvGeometry {
   std::vector<int64_t> kernel, strides, pads, dilations;
   int64_t group;
 };
+// Refuses what is no geometry; of x [batch, channels, height, width] gives the height and width of the result.
+void check_geometry(const Checker& check, const ConvGeometry& geometry);
+Shape convolved_size(const Checker& check, const Shape& x, const ConvGeometry& geometry);
+
+// The kernel's shape and the groups are the weight's; pointers are left null; `out` is the shape of the result.
+DepthwiseConv plan_depthwise_conv(const Shape& x, const Shape& weight, const Shape& bias, ConvGeometry geometry, Shape& out);
+
 // Pointers and activations are left null; `layer.rows` and `some_groups` are as many as are computed at a time.
 ShiftConv plan_shift_conv(const ShiftLinearShapes& shapes, const ConvGeometry& geometry, int width, Shape& out);
 

@@ -16,23 +16,6 @@ void apot_shifts(int bits, int index, int16_t& first, int16_t& second) {
   second = static_cast<int16_t>(b == 0 ? ShiftCodes::kNone : 2 * (b - 1) + 1);
 }
 
-void check_geometry(const Checker& check, const ConvGeometry& g) {
-  const struct {
-    const char* name;
-    const std::vector<int64_t>& values;
-    size_t count;
-    int64_t least;
-  } all[] = {{"kernel_shape", g.kernel, 2, 1}, {"strides", g.strides, 2, 1}, {"pads", g.pads, 4, 0}, {"dilations", g.dilations, 2, 1}};
-  for (const auto& one : all) {
-    if (one.values.size() != one.count)
-      check.fail(one.name, "has " + std::to_string(one.values.size()) + " values; it must have " + std::to_string(one.count));
-    for (int64_t value : one.values)
-      if (value < one.least || value > INT32_MAX)
-        check.fail(one.name, "has " + std::to_string(value) + " in it; it must be from " + std::to_string(one.least) + " up");
-  }
-  if (g.group < 1 || g.group > INT32_MAX) check.fail("group", "is " + std::to_string(g.group) + "; it must be from 1 up");
-}
-
 float power(int shift) { return shift == ShiftCodes::kNone ? 0.0f : std::ldexp(1.0f, -shift); }
 
 }  // namespace
@@ -106,12 +89,11 @@ ShiftConv plan_shift_conv(const ShiftLinearShapes& s, const ConvGeometry& g, int
   conv.height = s.x[2], conv.width = s.x[3];
   out = s.x;
   out.dims[1] = outputs;
+  const Shape size = convolved_size(check, s.x, g);
   for (size_t i = 0; i < 2; ++i) {
     conv.kernel[i] = g.kernel[i], conv.strides[i] = g.strides[i], conv.dilations[i] = g.dilations[i];
     conv.before[i] = g.pads[i];
-    const int64_t room = s.x[2 + i] + g.pads[i] + g.pads[2 + i] - g.dilations[i] * (g.kernel[i] - 1) - 1;
-    if (room < 0) check.fail("x", "has shape " + to_string(s.x) + ", which is smaller than the kernel with its pads");
-    out.dims[2 + i] = room / g.strides[i] + 1;
+    out.dims[2 + i] = size[i];
   }
   check.size("y", out);
   const Shape taps{conv.channels, g.kernel[0], g.kernel[1]};

@@ -13,9 +13,11 @@ from scan_cases import VARIANTS, Inputs, inputs_of, reference, tolerance
 
 from edgevision.ops.bit_packing import pack
 from edgevision.ops.channel_norm import OPERATOR as NORM
+from edgevision.ops.depthwise_conv import OPERATOR as DEPTHWISE
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
 from edgevision.ops.integer_norm import OPERATOR as INTEGER_NORM
+from edgevision.ops.integer_response_norm import OPERATOR as INTEGER_RESPONSE
 from edgevision.ops.lookup import OPERATOR as LOOKUP
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
@@ -161,6 +163,28 @@ def _shift_convs() -> dict[str, Case]:
     return found
 
 
+def _depthwise() -> dict[str, Case]:
+    """Kernels larger than their maps, maps wider than a tile and maps of nothing but pads, with and without a bias."""
+    rng = np.random.default_rng(17)
+    found = {}
+    for index, (shape, kernel, strides, pads, dilations) in enumerate(
+        (
+            ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)),
+            ((2, 20, 14, 14), (13, 13), (1, 1), (6, 6, 6, 6), (1, 1)),
+            ((1, 33, 7, 5), (13, 9), (1, 1), (6, 4, 6, 4), (1, 1)),
+            ((1, 17, 9, 130), (3, 31), (2, 1), (1, 15, 0, 15), (1, 1)),
+            ((1, 20, 19, 23), (7, 5), (1, 2), (9, 4, 9, 4), (3, 2)),
+            ((1, 3, 70, 61), (31, 31), (1, 1), (15, 15, 15, 15), (1, 1)),
+            ((2, 5, 0, 3), (3, 3), (1, 1), (3, 4, 1, 0), (1, 1)),
+        )
+    ):
+        sizes = (shape, (shape[1], 1, *kernel), (shape[1],))
+        inputs: Inputs = [rng.standard_normal(size).astype(np.float32) for size in sizes[: 2 + index % 2]]
+        given: dict[str, AttributeValue] = {"strides": strides, "pads": pads, "dilations": dilations}
+        found[f"depthwise-{index}"] = _case(DEPTHWISE, inputs, given)
+    return found
+
+
 def _lookups() -> dict[str, Case]:
     """Every byte, in shapes that fill no vector, one and many, and more than one item; to the last bit."""
     rng = np.random.default_rng(17)
@@ -183,9 +207,24 @@ def _integer_norms() -> dict[str, Case]:
             rng.normal(middle, 30, shape[-1:]).astype(np.float32) for middle in (0, 128 if kind is np.uint8 else 0)
         )
         case = _case(INTEGER_NORM, [x, weight, bias], {"epsilon": 1e-2})  # type: ignore[list-item]
-        spread = float(case.wanted.std()) or 1.0
-        found[f"integer-norm-{x.dtype}-{shape[-1]}"] = replace(case, tolerance=1.001 / spread)
+        found[f"integer-norm-{x.dtype}-{shape[-1]}"] = _within_a_step(case)
+    for kind, shape in product(
+        (np.uint8, np.int8), ((1, 1, 1, 1), (2, 3, 3, 17), (1, 12, 13, 40), (2, 7, 5, 70), (1, 9, 9, 160))
+    ):
+        x = rng.integers(0, 256, shape).astype(np.uint8).view(kind)
+        table, gamma = (rng.standard_normal(size).astype(np.float32) for size in (256, shape[-1]))
+        given: dict[str, AttributeValue] = {
+            "epsilon": 1e-6,
+            "scale": 0.05,
+            "zero_point": 120 if kind is np.uint8 else 3,
+        }
+        case = _case(INTEGER_RESPONSE, [x, table, gamma], given)  # type: ignore[list-item]
+        found[f"integer-response-{x.dtype}-{shape[-1]}"] = _within_a_step(case)
     return found
+
+
+def _within_a_step(case: Case) -> Case:
+    return replace(case, tolerance=1.001 / (float(case.wanted.std()) or 1.0))
 
 
 def _exact_if_integer(case: Case) -> Case:
@@ -201,4 +240,5 @@ def _case(operator: Operator, inputs: Inputs, attributes: dict[str, AttributeVal
 
 @cache
 def cases() -> dict[str, Case]:
-    return {**_scans(), **_wavelets(), **_fused(), **_shifts(), **_shift_convs(), **_lookups(), **_integer_norms()}
+    some = (_scans(), _wavelets(), _fused(), _shifts(), _shift_convs(), _depthwise(), _lookups(), _integer_norms())
+    return {name: case for group in some for name, case in group.items()}

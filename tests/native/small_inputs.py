@@ -31,6 +31,7 @@ def fused_inputs(op: str) -> list[Array]:
     maps, bands = (1, C, 4, 4), (4 * C, 1, 2, 2)
     sizes: dict[str, Sequence[tuple[int, ...]]] = {
         "EvChannelNorm": ((1, K * C, 16), (C,), (C,), maps),
+        "EvDepthwiseConv": (maps, (C, 1, 3, 3), (C,)),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
         "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": (maps, bands, bands, (4 * C, 1, 3, 3), (4 * C,), maps),
@@ -46,6 +47,8 @@ def inputs_of(op: str) -> list[Array]:
         return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
     if op == "EvLookup":
         return lookup_inputs(300)
+    if op == "EvIntegerResponseNorm":
+        return [lookup_inputs(44)[0].reshape(1, 2, 2, 11), floats(256), floats(11)]
     if op == "EvIntegerNorm":
         return [lookup_inputs(44)[0].reshape(1, 4, 11), 30 * floats(11), floats(11)]
     if op == "EvShiftConv":

@@ -127,6 +127,8 @@ def large_inputs(op: str) -> list[Array]:
         return conv_inputs(128, 96, 20)
     if op == "EvLookup":
         return lookup_inputs(1 << 19)
+    if op == "EvIntegerResponseNorm":
+        return [lookup_inputs(3136 * 160)[0].reshape(1, 56, 56, 160), floats(256), floats(160)]
     if op == "EvIntegerNorm":
         return [lookup_inputs(6400 * 48)[0].reshape(6400, 48), 30 * floats(48), floats(48)]
     C, K, R, pixels = 96, 2, 5, 40
@@ -135,6 +137,7 @@ def large_inputs(op: str) -> list[Array]:
         "EvDWT": (maps, bands),
         "EvIDWT": ((1, C, 4, pixels, pixels), bands),
         "EvChannelNorm": ((1, K * C, pixels * pixels), (C,), (C,), maps),
+        "EvDepthwiseConv": (maps, (C, 1, 9, 9), (C,)),
         "EvProjectedScan": (maps, (K * (R + 2), C), (K * C, R), (K * C, 1), (K * C,), (K * C,)),
         "EvResponseNorm": (maps, (C,)),
         "EvWaveletConv": ((1, C, 20, 20), bands, bands, (4 * C, 1, 7, 7), (4 * C,), (1, C, 20, 20)),
@@ -203,7 +206,7 @@ def test_an_unknown_instruction_set_is_said(registered: Path, monkeypatch: pytes
 
 FUSED = [
     (op, index)
-    for op in ("EvChannelNorm", "EvProjectedScan", "EvResponseNorm", "EvWaveletConv")
+    for op in ("EvChannelNorm", "EvDepthwiseConv", "EvProjectedScan", "EvResponseNorm", "EvWaveletConv")
     for index in range(len(INPUTS[op]))
 ]
 
@@ -227,6 +230,9 @@ def test_what_the_fused_kernels_cannot_hold_is_refused() -> None:
     assert "too large for this kernel" in refusal("EvWaveletConv", wide)
     steep = [floats(1, 3, 4, 4), floats(131, 3), floats(3, 129), floats(3, 1), floats(3), floats(3)]
     assert "may be at most 128" in refusal("EvProjectedScan", steep)
+    assert "too large for this kernel" in refusal(
+        "EvDepthwiseConv", [floats(1, 3, 4, 4), floats(3, 1, 33, 32)], pads=(16,) * 4
+    )
 
 
 @pytest.mark.parametrize("op", [op for op in INPUTS if op != "EvSelectiveScan"])

@@ -11,7 +11,9 @@ from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.fuse_projected_scan import fuse_projected_scan
 from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
+from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.norm_channels_last import norm_channels_last
+from edgevision.quantize.target_form import int8_form
 
 
 def proven(before: ir.Model, after: ir.Model) -> bool:
@@ -267,3 +269,45 @@ def test_a_gated_norm_keeps_its_layout() -> None:
     fuse_channel_norm(model)
     assert op_types(model) == {"EvChannelNorm": 1, "Conv": 1}
     assert not norm_channels_last(model).modified
+
+
+DEPTHWISE = """g (float[1,16,14,14] x) => (float[1,16,14,14] y) {
+    y = Conv<kernel_shape=[13,13], pads=[6,6,6,6], group=16>(x, w, b)
+}"""
+DEPTHWISE_WEIGHTS = {"w": (16, 1, 13, 13), "b": (16,)}
+
+
+def test_a_kernel_that_reaches_far_over_the_edges_is_ours() -> None:
+    before, after = graph(DEPTHWISE, DEPTHWISE_WEIGHTS), graph(DEPTHWISE, DEPTHWISE_WEIGHTS)
+    assert large_depthwise(after).modified
+    assert op_types(after) == {"EvDepthwiseConv": 1}
+    assert proven(before, after)
+    whole = int8_form(after, "ort")  # no runtime has ours in 8 bits
+    assert op_types(whole) == {"Conv": 1}
+    assert proven(before, whole)
+
+
+def test_a_strided_and_dilated_one_without_a_bias_computes_the_same() -> None:
+    text = DEPTHWISE.replace("[1,16,14,14] y", "[1,16,7,12] y").replace(
+        "[6,6,6,6]", "[6,10,6,12], dilations=[1,2], strides=[2,1]"
+    )
+    text = text.replace("(x, w, b)", "(x, w)")
+    before, after = graph(text, DEPTHWISE_WEIGHTS), graph(text, DEPTHWISE_WEIGHTS)
+    assert large_depthwise(after).modified
+    assert proven(before, after)
+
+
+@pytest.mark.parametrize(
+    ("text", "kernel"),
+    [
+        (DEPTHWISE.replace("13,13", "7,7").replace("6,6,6,6", "3,3,3,3"), (16, 1, 7, 7)),
+        (DEPTHWISE.replace("14,14", "120,120"), (16, 1, 13, 13)),
+        (DEPTHWISE.replace("14,14", "14,M"), (16, 1, 13, 13)),
+        (DEPTHWISE.replace("group=16", "group=1"), (16, 16, 13, 13)),
+        (DEPTHWISE.replace("13,13], pads=[6,6,6,6]", "31,31], dilations=[2,2], pads=[30,30,30,30]"), (16, 1, 31, 31)),
+    ],
+    ids=["small", "wide map", "open size", "dense", "too large for the kernel"],
+)
+def test_a_convolution_that_gains_nothing_stays(text: str, kernel: tuple[int, ...]) -> None:
+    model = graph(text, {"w": kernel, "b": (16,)})
+    assert not large_depthwise(model).modified

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from small_nets import Build, pictures, residual_net
+from small_nets import SHAPE, Build, pictures, residual_net
 
 from edgevision import native
 from edgevision.cache import Cache
 from edgevision.calibration.calibrators import Range
 from edgevision.calibration.examine import examine
+from edgevision.calibration.open_data import open_data
 from edgevision.check_bundle import check_bundle
 from edgevision.errors import DataError, GraphError, UsageError
 from edgevision.pipeline import Exported, ExportOptions, export_bundle
@@ -54,7 +55,8 @@ def test_bundle_is_int8_and_its_manifest_says_what_it_cost(files: Path, monkeypa
     manifest = done.manifest
     assert manifest.target["precision"] == "int8"
     assert manifest.calibration is not None
-    assert manifest.calibration["sha256"] == examine(pictures(20), None).sha256
+    source = open_data(str(files / "data.npy"), SHAPE, None)
+    assert manifest.calibration["sha256"] == examine(source, None).sha256
     found = manifest.quantization
     assert found is not None
     assert (found["scheme"], found["gained"], found["mac_share"]) == ("ort_x86_vnni", True, 1.0)

@@ -97,6 +97,37 @@ struct ResponseNorm {
   bool gelu;
 };
 
+// A convolution in which every channel has a filter of its own.
+struct DepthwiseConv {
+  static constexpr int64_t kMostTaps = 1024, kMostPixels = 2048, kMostColumns = 64;
+  static constexpr int64_t kAtOnce = 7;  // columns that are summed at the same time
+  const float* x;       // [batch, channels, height, width]
+  const float* weight;  // [channels, kernel[0], kernel[1]]
+  const float* bias;    // [channels] or null
+  float* y;             // [batch, channels, rows, columns]
+  int64_t batch, channels, height, width, rows, columns;
+  int64_t kernel[2], strides[2], before[2], dilations[2];  // before: pads at the top and left
+  int64_t tile_rows, tile_columns;                         // of the result, computed from one copy of what they look at
+  int64_t pitch;                                           // pixels from one row of the copy to the next
+  int64_t rows_under(int64_t some) const { return (some - 1) * strides[0] + (kernel[0] - 1) * dilations[0] + 1; }
+  // As many columns as are summed at once are read, wanted or not.
+  int64_t columns_under(int64_t some) const {
+    const int64_t parts = (some + kAtOnce - 1) / kAtOnce, whole = (some + parts - 1) / parts * parts;
+    return (whole - 1) * strides[1] + (kernel[1] - 1) * dilations[1] + 1;
+  }
+  // The largest tile that fits, not so flat that most of it is read for the next one too; false where not one pixel fits.
+  bool choose_tile() {
+    const int64_t most = kMostColumns - kAtOnce - 1;
+    for (tile_columns = columns < most ? columns : most; tile_columns > 0; tile_columns /= 2) {
+      pitch = columns_under(tile_columns);
+      const int64_t fit = kMostPixels / pitch, reach = rows_under(1);
+      tile_rows = fit < reach ? 0 : (fit - reach) / strides[0] + 1;
+      if (tile_rows > (tile_columns > 8 ? 3 : 0)) return true;
+    }
+    return false;
+  }
+};
+
 // What the codes of packed power-of-two weights mean: sign (2^-shift[0] + 2^-shift[1]), a term left out at `kNone`.
 struct ShiftCodes {
   static constexpr int kNone = -1, kMost = 256;
@@ -168,6 +199,22 @@ struct IntegerNorm {
   int64_t items() const { return (rows + kRows - 1) / kRows; }
 };
 
+// Global response normalization of maps of bytes, channels last: g = table[x];  n = ||g|| of each channel over the pixels;
+//   y = saturated(rounded((gamma n / (mean n + epsilon) + 1) / scale g + zero))
+struct IntegerResponseNorm {
+  static constexpr int64_t kChannels = 64, kPixels = 64;
+  const uint8_t* x;    // [batch, pixels, channels]
+  const float* table;  // [256], by x's bits as an unsigned number
+  const float* gamma;  // [channels]
+  float* factors;      // [batch, channels], scratch
+  uint8_t* y;          // [batch, pixels, channels]
+  int64_t batch, pixels, channels;
+  float epsilon, scale, zero;
+  bool is_signed;
+  int64_t blocks() const { return (channels + kChannels - 1) / kChannels; }
+  int64_t strips() const { return (pixels + kPixels - 1) / kPixels; }
+};
+
 // y = table[x], byte by byte: any function of 8 bits.
 struct Lookup {
   static constexpr int64_t kBytes = 256, kItem = 16384;
@@ -198,6 +245,9 @@ struct Kernels {
   // A work item is some channels of one batch entry.
   int64_t (*wavelet_conv_items)(const WaveletConv&);
   void (*wavelet_conv)(const WaveletConv&, int64_t item);
+  // A work item is some channels of one batch entry.
+  int64_t (*depthwise_conv_items)(const DepthwiseConv&);
+  void (*depthwise_conv)(const DepthwiseConv&, int64_t item);
   // `measure` for each channel of the batch, `factor` for each image, `scale` for each channel.
   void (*response_norm_measure)(const ResponseNorm&, int64_t channel);
   void (*response_norm_factor)(const ResponseNorm&, int64_t image);
@@ -212,6 +262,10 @@ struct Kernels {
   void (*shift_conv)(const ShiftConv&, int64_t item);
   // A work item is `IntegerNorm::kRows` rows.
   void (*integer_norm)(const IntegerNorm&, int64_t item);
+  // `measure` for each block of channels of the batch, `factor` for each image, `scale` for each strip of pixels.
+  void (*integer_response_measure)(const IntegerResponseNorm&, int64_t block);
+  void (*integer_response_factor)(const IntegerResponseNorm&, int64_t image);
+  void (*integer_response_scale)(const IntegerResponseNorm&, int64_t strip);
   // A work item is `Lookup::kItem` bytes.
   void (*lookup)(const Lookup&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.

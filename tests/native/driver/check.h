@@ -61,11 +61,13 @@ void fuzz_projected_scan(Random& random);
 void fuzz_channel_norm(Random& random);
 void fuzz_wavelet(Random& random, bool inverse);
 void fuzz_wavelet_conv(Random& random);
+void fuzz_depthwise_conv(Random& random);
 void fuzz_response_norm(Random& random);
 void fuzz_shift_linear(Random& random);
 void fuzz_shift_conv(Random& random);
 void fuzz_lookup(Random& random);
 void fuzz_integer_norm(Random& random);
+void fuzz_integer_response_norm(Random& random);
 
 // What a packed weight makes of an integer: shifts, each rounded down.
 int64_t shifted(const ShiftCodes& codes, int code, int64_t x);

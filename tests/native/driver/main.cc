@@ -21,11 +21,13 @@ void fuzz(long runs) {
     fuzz_wavelet(random, false);
     fuzz_wavelet(random, true);
     fuzz_wavelet_conv(random);
+    fuzz_depthwise_conv(random);
     fuzz_response_norm(random);
     fuzz_shift_linear(random);
     fuzz_shift_conv(random);
     fuzz_lookup(random);
     fuzz_integer_norm(random);
+    fuzz_integer_response_norm(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

@@ -35,6 +35,20 @@ void refuse_fused() {
   expect_refused("EvResponseNorm: 'x' has shape", [&] { plan_response_norm({1, 4, huge / 4, 1}, {4}); });
   expect_refused("EvResponseNorm: 'gamma' has shape [5]", [&] { plan_response_norm({1, 4, 2, 2}, {5}); });
 
+  const auto depthwise = [&](const Shape& x, const Shape& weight, int64_t dilation) {
+    return plan_depthwise_conv(x, weight, {}, {{}, {1, 1}, {16, 16, 16, 16}, {dilation, dilation}, 1}, out);
+  };
+  depthwise({0, 3, 0, 8}, {3, 1, 13, 13}, 1);
+  depthwise({1, 0, 8, 8}, {0, 1, 32, 32}, 1);
+  expect_refused("EvDepthwiseConv: 'x' has shape", [&] { depthwise({1, 1, huge / 2, 2}, {1, 1, 3, 3}, 1); });
+  expect_refused("EvDepthwiseConv: 'x' has shape", [&] { depthwise({0, 1, beyond, beyond}, {1, 1, 3, 3}, 1); });
+  expect_refused("EvDepthwiseConv: 'y' has shape", [&] { depthwise({1, 1, huge / 8, 7}, {1, 1, 1, 1}, 1); });
+  expect_refused("'weight' has shape [4, 1, 3, 3]", [&] { depthwise({1, 3, 8, 8}, {4, 1, 3, 3}, 1); });
+  expect_refused("'kernel_shape' has 0 in it", [&] { depthwise({1, 3, 8, 8}, {3, 1, 0, 3}, 1); });
+  expect_refused("smaller than the kernel", [&] { depthwise({1, 3, 8, 8}, {3, 1, 13, 13}, 4); });
+  expect_refused("too large for this kernel", [&] { depthwise({1, 3, 8, 8}, {3, 1, 33, 32}, 1); });
+  expect_refused("too large for this kernel", [&] { depthwise({1, 1, 3000, 3000}, {1, 1, 3, 3}, 1200); });
+
   plan_lookup({}, {256});
   plan_lookup({0, 3}, {256});
   expect_refused("EvLookup: 'x' has shape", [&] { plan_lookup({huge / 4, 4}, {256}); });
@@ -47,6 +61,15 @@ void refuse_fused() {
   expect_refused("EvIntegerNorm: 'x' has shape", [&] { plan_integer_norm({huge / 4, 4}, {4}, {4}, false); });
   expect_refused("EvIntegerNorm: 'weight' has shape [5]", [&] { plan_integer_norm({3, 4}, {5}, {4}, false); });
   expect_refused("EvIntegerNorm: 'bias' has rank 2", [&] { plan_integer_norm({3, 4}, {4}, {1, 4}, true); });
+
+  plan_integer_response_norm({2, 3, 3, 0}, {256}, {0}, false);
+  expect_refused("EvIntegerResponseNorm: 'x' has rank 3", [] { plan_integer_response_norm({1, 6, 4}, {256}, {4}, false); });
+  expect_refused("EvIntegerResponseNorm: 'x' has shape",
+                 [&] { plan_integer_response_norm({0, beyond, beyond, 1}, {256}, {1}, false); });
+  expect_refused("EvIntegerResponseNorm: 'table' has shape [255]",
+                 [] { plan_integer_response_norm({1, 2, 2, 4}, {255}, {4}, false); });
+  expect_refused("EvIntegerResponseNorm: 'gamma' has shape [5]",
+                 [] { plan_integer_response_norm({1, 2, 2, 4}, {256}, {5}, true); });
 
   const auto shift = [&](const Shape& x, const Shape& packed) { plan_shift_linear({x, packed, {}, {}}, 5, out); };
   shift({0, 11}, {3, 10});
