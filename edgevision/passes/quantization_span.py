@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 __all__ = ["Span", "span_of"]
 
@@ -16,6 +18,11 @@ class Span:
     scale: float
     zero: int
     kind: str
+
+    def values(self) -> NDArray[np.float64]:
+        """What DequantizeLinear makes of the 256 integers, in the order of their bits as unsigned numbers."""
+        integers = np.arange(256, dtype=np.uint8).view(self.kind).astype(np.int64)
+        return ((integers - self.zero).astype(np.float32) * np.float32(self.scale)).astype(np.float64)
 
 
 def span_of(node: ir.Node) -> Span | None:

@@ -70,7 +70,7 @@ def read_onnx(
     feeds = [] if unknown else [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
     samples = _samples(path, model, feeds, reference)
-    notes = _inlined(model, samples)
+    notes = _inlined(model, samples) if merged else []
     given = model.opset_imports.get("", OPSET)
     model = _modern(model, samples)
     notes += [f"opset {given} > {OPSET}"] if given < model.opset_imports.get("", OPSET) else []

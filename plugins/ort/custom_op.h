@@ -97,6 +97,8 @@ struct Types {
   }
 };
 using Floats = Types<kNowhere, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT>;
+template <ONNXTensorElementDataType Type>
+using BytesToBytes = Types<0, Type, Type>;
 template <size_t kAt>
 using FloatsAndBytes = Types<kAt, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT>;
 
@@ -133,6 +135,8 @@ const OrtCustomOp* shift_conv_op();
 const OrtCustomOp* shift_linear_op();
 const OrtCustomOp* integer_norm_op();
 const OrtCustomOp* signed_integer_norm_op();
+const OrtCustomOp* integer_response_norm_op();
+const OrtCustomOp* signed_integer_response_norm_op();
 const OrtCustomOp* lookup_op();
 const OrtCustomOp* signed_lookup_op();
 

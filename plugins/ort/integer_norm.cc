@@ -31,18 +31,15 @@ struct IntegerNormOp {
   float epsilon_;
 };
 
-template <ONNXTensorElementDataType Type>
-using Mapped = Types<0, Type, Type>;
-
 }  // namespace
 
 const OrtCustomOp* integer_norm_op() {
-  static const CustomOp<IntegerNormOp<false>, Mapped<ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8>> op;
+  static const CustomOp<IntegerNormOp<false>, BytesToBytes<ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8>> op;
   return &op;
 }
 
 const OrtCustomOp* signed_integer_norm_op() {
-  static const CustomOp<IntegerNormOp<true>, Mapped<ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8>> op;
+  static const CustomOp<IntegerNormOp<true>, BytesToBytes<ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8>> op;
   return &op;
 }
 

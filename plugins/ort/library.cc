@@ -48,6 +48,8 @@ __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOp
       made.Add(edgevision::shift_linear_op());
       made.Add(edgevision::integer_norm_op());
       made.Add(edgevision::signed_integer_norm_op());
+      made.Add(edgevision::integer_response_norm_op());
+      made.Add(edgevision::signed_integer_response_norm_op());
       made.Add(edgevision::lookup_op());
       made.Add(edgevision::signed_lookup_op());
       return made;

@@ -233,6 +233,20 @@ IntegerNorm plan_integer_norm(const Shape& x, const Shape& weight, const Shape& 
   return n;
 }
 
+IntegerResponseNorm plan_integer_response_norm(const Shape& x, const Shape& table, const Shape& gamma,
+                                               bool is_signed) {
+  const Checker check("EvIntegerResponseNorm");
+  check.rank("x", x, 4, "[batch, height, width, channels]");
+  check.dims("table", table, {256}, "[256]");
+  check.dims("gamma", gamma, {x[3]}, "[channels]");
+  IntegerResponseNorm n{};
+  n.batch = x[0];
+  n.pixels = x[1] * x[2];
+  n.channels = x[3];
+  n.is_signed = is_signed;
+  return n;
+}
+
 Lookup plan_lookup(const Shape& x, const Shape& table) {
   const Checker check("EvLookup");
   check.size("x", x);

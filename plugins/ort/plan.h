@@ -42,6 +42,9 @@ ResponseNorm plan_response_norm(const Shape& x, const Shape& gamma);
 // Pointers and epsilon are left null; y has the shape of x, whose last dim counts channels.
 IntegerNorm plan_integer_norm(const Shape& x, const Shape& weight, const Shape& bias, bool is_signed);
 
+// Pointers, epsilon, scale and zero are left null; y has the shape of x.
+IntegerResponseNorm plan_integer_response_norm(const Shape& x, const Shape& table, const Shape& gamma, bool is_signed);
+
 // Pointers are left null; y has the shape of x.
 Lookup plan_lookup(const Shape& x, const Shape& table);
 

@@ -2,8 +2,8 @@
 
     python tests/bench/int8_peers.py MODEL [--weights FILE] [--data NPZ|digits] [--images N] [--seconds S]
 
-All get the portable float graph that edgevision exports (deploy form, custom operators with their bodies), calibrate on
-the same images, and run in turn on one thread with our kernels at hand; times are the thread's processor time, over
+All get the portable float graph that edgevision exports (deploy form, custom operators with their bodies; NNCF, which
+knows no functions, gets the bodies in the operators' place), calibrate on the same images, and run in turn on one thread with our kernels at hand; times are the thread's processor time, over
 that of the float bundle in the same round. Noise is that of the outputs on other images than the calibration's.
 """
 
@@ -29,6 +29,7 @@ from edgevision.cache import default_cache
 from edgevision.calibration.examine import examine
 from edgevision.calibration.open_data import open_data
 from edgevision.calibration.source import Source
+from edgevision.passes.inline_bodies import inline_bodies
 from edgevision.pipeline import ExportOptions, export_bundle
 from edgevision.quantize.builder import calibrated_builder
 from edgevision.quantize.calibrate import CalibrationSet
@@ -161,9 +162,10 @@ def _nncf(path: Path, calibration: list[Array], out: Path) -> Path:
         raise ModuleNotFoundError("nncf is not installed")
     import nncf
 
-    name = _input(path)
+    name, model = _input(path), ir.load(path)
+    inline_bodies(model)
     data = nncf.Dataset(calibration, lambda image: {name: image})
-    quantized = nncf.quantize(onnx.load(path), data, subset_size=len(calibration))
+    quantized = nncf.quantize(ir.to_proto(model), data, subset_size=len(calibration))
     onnx.save(quantized, out)
     return out
 

@@ -17,6 +17,7 @@ from edgevision.ops.depthwise_conv import OPERATOR as DEPTHWISE
 from edgevision.ops.dwt import OPERATOR as DWT
 from edgevision.ops.idwt import OPERATOR as IDWT
 from edgevision.ops.integer_norm import OPERATOR as INTEGER_NORM
+from edgevision.ops.integer_response_norm import OPERATOR as INTEGER_RESPONSE
 from edgevision.ops.lookup import OPERATOR as LOOKUP
 from edgevision.ops.operator import AttributeValue, Operator
 from edgevision.ops.projected_scan import OPERATOR as PROJECTED
@@ -206,9 +207,24 @@ def _integer_norms() -> dict[str, Case]:
             rng.normal(middle, 30, shape[-1:]).astype(np.float32) for middle in (0, 128 if kind is np.uint8 else 0)
         )
         case = _case(INTEGER_NORM, [x, weight, bias], {"epsilon": 1e-2})  # type: ignore[list-item]
-        spread = float(case.wanted.std()) or 1.0
-        found[f"integer-norm-{x.dtype}-{shape[-1]}"] = replace(case, tolerance=1.001 / spread)
+        found[f"integer-norm-{x.dtype}-{shape[-1]}"] = _within_a_step(case)
+    for kind, shape in product(
+        (np.uint8, np.int8), ((1, 1, 1, 1), (2, 3, 3, 17), (1, 12, 13, 40), (2, 7, 5, 70), (1, 9, 9, 160))
+    ):
+        x = rng.integers(0, 256, shape).astype(np.uint8).view(kind)
+        table, gamma = (rng.standard_normal(size).astype(np.float32) for size in (256, shape[-1]))
+        given: dict[str, AttributeValue] = {
+            "epsilon": 1e-6,
+            "scale": 0.05,
+            "zero_point": 120 if kind is np.uint8 else 3,
+        }
+        case = _case(INTEGER_RESPONSE, [x, table, gamma], given)  # type: ignore[list-item]
+        found[f"integer-response-{x.dtype}-{shape[-1]}"] = _within_a_step(case)
     return found
+
+
+def _within_a_step(case: Case) -> Case:
+    return replace(case, tolerance=1.001 / (float(case.wanted.std()) or 1.0))
 
 
 def _exact_if_integer(case: Case) -> Case:

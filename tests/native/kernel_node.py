@@ -22,6 +22,7 @@ INPUTS = {
     "EvIDWT": ("x", "filters"),
     "EvChannelNorm": ("x", "weight", "bias", "z"),
     "EvIntegerNorm": ("x", "weight", "bias"),
+    "EvIntegerResponseNorm": ("x", "table", "gamma"),
     "EvLookup": ("x", "table"),
     "EvProjectedScan": ("x", "projection", "steps", "A", "D", "delta_bias"),
     "EvResponseNorm": ("x", "gamma"),
@@ -45,7 +46,7 @@ def model(op: str, inputs: Arrays, attributes: Mapping[str, AttributeValue]) -> 
     node = helper.make_node(op, given, ["y"], domain=DOMAIN, **attributes, **PLUGIN_ATTRIBUTES)
     kind = (
         onnx.TensorProto.FLOAT
-        if inputs[0] is None or op not in ("EvIntegerNorm", "EvLookup")
+        if inputs[0] is None or not op.startswith(("EvInteger", "EvLookup"))
         else values[0].type.tensor_type.elem_type
     )
     graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", kind, None)])

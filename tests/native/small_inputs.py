@@ -47,6 +47,8 @@ def inputs_of(op: str) -> list[Array]:
         return [floats(1, 3, 4, 4) if op == "EvDWT" else floats(1, 3, 4, 2, 2), floats(4, 1, 2, 2)]
     if op == "EvLookup":
         return lookup_inputs(300)
+    if op == "EvIntegerResponseNorm":
+        return [lookup_inputs(44)[0].reshape(1, 2, 2, 11), floats(256), floats(11)]
     if op == "EvIntegerNorm":
         return [lookup_inputs(44)[0].reshape(1, 4, 11), 30 * floats(11), floats(11)]
     if op == "EvShiftConv":

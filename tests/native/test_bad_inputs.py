@@ -127,6 +127,8 @@ def large_inputs(op: str) -> list[Array]:
         return conv_inputs(128, 96, 20)
     if op == "EvLookup":
         return lookup_inputs(1 << 19)
+    if op == "EvIntegerResponseNorm":
+        return [lookup_inputs(3136 * 160)[0].reshape(1, 56, 56, 160), floats(256), floats(160)]
     if op == "EvIntegerNorm":
         return [lookup_inputs(6400 * 48)[0].reshape(6400, 48), 30 * floats(48), floats(48)]
     C, K, R, pixels = 96, 2, 5, 40

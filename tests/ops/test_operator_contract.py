@@ -14,6 +14,7 @@ from single_node import model_of, run
 
 from edgevision.ops import describe
 from edgevision.ops.operator import DOMAIN, PLUGIN_ATTRIBUTES, Operator, operators
+from edgevision.passes.float64 import run_in_float64
 from edgevision.proof import difference
 
 OPERATORS = list(operators().values())
@@ -78,6 +79,17 @@ def test_body_torch_and_reference_agree_on_the_example(operator: Operator, form:
         torched = torch_op(operator)(*map(torch.from_numpy, inputs), **torch_options(operator, attributes))
         assert difference(wanted, torched.numpy()).max_abs_over_std <= 1e-5
     assert difference(wanted, run(operator, inputs, attributes, form)).max_abs_over_std <= 1e-5
+
+
+@each
+def test_a_graph_with_it_runs_in_float64(operator: Operator) -> None:
+    inputs, attributes = example(operator)
+    model = model_of(operator, inputs, attributes)
+    feed = {str(value.name): array for value, array in zip(model.graph.inputs, inputs, strict=True)}
+    exact = run_in_float64(model, feed)
+    kind = np.float64 if operator.outputs[0].type == "T" else inputs[0].dtype  # integers stay what they are
+    assert exact is not None and exact[0].dtype == kind
+    assert difference(operator.reference(inputs, attributes)[0], exact[0]).max_abs_over_std <= 1e-12
 
 
 @each_written

@@ -13,6 +13,7 @@ from edgevision.passes.fuse_response_norm import fuse_response_norm
 from edgevision.passes.fuse_wavelet_conv import fuse_wavelet_conv
 from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.norm_channels_last import norm_channels_last
+from edgevision.quantize.target_form import int8_form
 
 
 def proven(before: ir.Model, after: ir.Model) -> bool:
@@ -238,7 +239,7 @@ def test_a_norm_over_the_channels_of_a_map_is_fused() -> None:
 def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
     text = """g (float[2,6,4,5] x) => (float[2,3,4,5] y, float[2,6,4,5] first) {
         last = Transpose<perm=[0,2,3,1]>(x)
-        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        norm = LayerNormalization<axis=-1, epsilon=0.1>(last, weight, bias)
         first = Transpose<perm=[0,3,1,2]>(norm)
         y = Conv(first, kernel)
     }"""
@@ -254,6 +255,22 @@ def test_a_norm_that_a_convolution_reads_is_laid_out_channels_last() -> None:
     assert not norm_channels_last(alone).modified
 
 
+def test_a_gated_norm_keeps_its_layout() -> None:
+    text = """g (float[2,6,4,5] x, float[2,6,4,5] z) => (float[2,3,4,5] y) {
+        last = Transpose<perm=[0,2,3,1]>(x)
+        norm = LayerNormalization<axis=-1>(last, weight, bias)
+        first = Transpose<perm=[0,3,1,2]>(norm)
+        sigmoid = Sigmoid(z)
+        silu = Mul(z, sigmoid)
+        gated = Mul(first, silu)
+        y = Conv(gated, kernel)
+    }"""
+    model = graph(text, {**NORM_WEIGHTS, "kernel": (3, 6, 1, 1)})
+    fuse_channel_norm(model)
+    assert op_types(model) == {"EvChannelNorm": 1, "Conv": 1}
+    assert not norm_channels_last(model).modified
+
+
 DEPTHWISE = """g (float[1,16,14,14] x) => (float[1,16,14,14] y) {
     y = Conv<kernel_shape=[13,13], pads=[6,6,6,6], group=16>(x, w, b)
 }"""
@@ -265,6 +282,9 @@ def test_a_kernel_that_reaches_far_over_the_edges_is_ours() -> None:
     assert large_depthwise(after).modified
     assert op_types(after) == {"EvDepthwiseConv": 1}
     assert proven(before, after)
+    whole = int8_form(after, "ort")  # no runtime has ours in 8 bits
+    assert op_types(whole) == {"Conv": 1}
+    assert proven(before, whole)
 
 
 def test_a_strided_and_dilated_one_without_a_bias_computes_the_same() -> None:

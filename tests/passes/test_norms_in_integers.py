@@ -13,6 +13,7 @@ from edgevision.passes.attach_bodies import attach_bodies
 from edgevision.passes.fuse_channel_norm import fuse_channel_norm
 from edgevision.passes.norm_channels_last import norm_channels_last
 from edgevision.passes.norms_in_integers import norms_in_integers
+from edgevision.passes.response_norms_in_integers import response_norms_in_integers
 
 WEIGHTS = {"weight": (48,), "bias": (48,)}
 ROWS = "y = LayerNormalization<axis=-1, epsilon=0.01>(u, weight, bias)"
@@ -95,3 +96,20 @@ def test_other_norms_stay(body: str) -> None:
             {"wide": (7, 48)},
         )
     assert not norms_in_integers(model).modified
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("gelu", [0, 1])
+def test_a_response_norm_looks_its_argument_up(gelu: int, kind: str) -> None:
+    body = f"y = edgevision.EvResponseNorm<epsilon=0.001, gelu={gelu}>(u, weight)"
+    model = quantized(body, "1,48,6,5", kind)
+    for node in model.graph:  # which no shape inference knows
+        for value in node.outputs:
+            value.shape, value.type = ir.Shape([1, 48, 6, 5]), value.type or ir.TensorType(ir.DataType.FLOAT)
+    before = model.clone()
+    assert len(response_norms_in_integers(model).applied) == 1
+    assert op_types(model) == {"Transpose": 2, "EvIntegerResponseNorm": 1, "DequantizeLinear": 1}
+    q = np.random.default_rng().integers(0, 256, (1, 48, 6, 5)).astype(np.uint8).view(kind)
+    apart = np.abs(computed(before, q) - computed(model, q))
+    assert apart.max() <= 0.019 * 1.001
+    assert (apart > 0.01).mean() < 0.01

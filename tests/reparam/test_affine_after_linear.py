@@ -22,8 +22,10 @@ def test_norm_after_conv(bias: bool, groups: int, attributes: dict[str, list[int
     result = merged(net.model(y))
     assert ops(result.model) == {"Conv": 1}
     (row,) = result.applied
-    assert row.equation == "affine_after_linear"
+    assert (row.where, row.equation) == (("Conv_0", "BatchNormalization_1"), "affine_after_linear")
     assert (row.nodes_before, row.nodes_after) == (2, 1)
+    assert row.macs_before is not None and row.macs_before == row.macs_after
+    assert row.macs_before % (16 * 8 // groups * 9) == 0, "every tap once at each place of the map"
     assert row.params_before - row.params_after == (64 if bias else 64 - 16)
 
 

@@ -25,6 +25,7 @@ from edgevision.passes.large_depthwise import large_depthwise
 from edgevision.passes.mean_as_pool import mean_as_pool
 from edgevision.passes.norms_in_integers import norms_in_integers
 from edgevision.passes.pad_channels import pad_channels
+from edgevision.passes.response_norms_in_integers import response_norms_in_integers
 from edgevision.passes.slice_of_conv import slice_of_conv
 from edgevision.passes.split_as_slices import split_as_slices
 from edgevision.passes.sum_of_groups import sum_of_groups
@@ -39,7 +40,7 @@ _Step = Callable[[ir.Model], PassResult]
 _FUSED_FIRST: tuple[_Step, ...] = (fuse_projected_scan, fuse_channel_norm, fuse_response_norm)
 _FUSED_LAST: tuple[_Step, ...] = (fuse_wavelet_conv, large_depthwise)
 #: What lies between quantized tensors, on the integers themselves: for graphs with Q/DQ pairs.
-_INTEGER: tuple[_Step, ...] = (functions_as_tables, norms_in_integers)
+_INTEGER: tuple[_Step, ...] = (functions_as_tables, norms_in_integers, response_norms_in_integers)
 #: In this order: slices are what the others look for, and a concatenation is distributed once its parts have their form.
 _STANDARD: tuple[_Step, ...] = (
     unpack_shifts,
@@ -71,6 +72,6 @@ def lower(model: ir.Model, *, kernels: bool) -> Mapping[str, int]:
 
 
 def lower_integers(model: ir.Model) -> None:
-    """Of `lower`, what it does to the Q/DQ pairs of a graph that has its form otherwise; our kernels will be loaded."""
-    if any([step(model).modified for step in _INTEGER]):  # noqa: C419 - each of them is to run
+    """Of `lower`, what it does to a graph with Q/DQ pairs that has its form otherwise; our kernels will be loaded."""
+    if any([step(model).modified for step in (large_depthwise, *_INTEGER)]):  # noqa: C419 - each of them is to run
         attach_bodies(model)

@@ -14,10 +14,9 @@ class IntegerNormKernel {
   static void run(const IntegerNorm& n, int64_t item) {
     const int64_t first = item * IntegerNorm::kRows, left = n.rows - first;
     const int64_t end = first + (left < IntegerNorm::kRows ? left : IntegerNorm::kRows);
-    for (int64_t row = first; row < end; ++row) {
-      const uint8_t* x = n.x + row * n.channels;
-      uint8_t* y = n.y + row * n.channels;
-      n.is_signed ? norm_row<true>(n, x, y) : norm_row<false>(n, x, y);
+    for (int64_t row = first; row < end; row += W) {
+      const int rows = static_cast<int>(end - row < W ? end - row : W);
+      n.is_signed ? norm_rows<true>(n, row, rows) : norm_rows<false>(n, row, rows);
     }
   }
 
@@ -25,30 +24,58 @@ class IntegerNormKernel {
   using F = typename V::F;
   static constexpr int W = V::kLanes;
 
+  // As many rows as there are lanes: their square roots and divisions are made at once.
   template <bool kSigned>
-  static void norm_row(const IntegerNorm& n, const uint8_t* x, uint8_t* y) {
-    const int64_t whole = n.channels / W * W, rest = n.channels - whole;
-    F sum = V::set(0.0f), squares = V::set(0.0f);
-    for (int64_t c = 0; c < whole; c += W) sum = sum + V::template bytes<kSigned>(x + c);
-    if (rest) sum = sum + V::template bytes<kSigned>(x + whole, rest);
-    const F share = V::set(1.0f / static_cast<float>(n.channels)), mean = total(sum) * share;
-    const F least = V::set(kSigned ? -128.0f : 0.0f), most = V::set(kSigned ? 127.0f : 255.0f);
-    for (int64_t c = 0; c < whole; c += W) {
+  static void norm_rows(const IntegerNorm& n, int64_t first, int rows) {
+    const F share = V::set(1.0f / static_cast<float>(n.channels));
+    float means[W], scales[W];
+    for (int r = 0; r < rows; ++r) {
+      const uint8_t* x = n.x + (first + r) * n.channels;
+      const F mean = total(sum<kSigned>(x, n.channels)) * share;
+      V::store(means + r, mean, 1);
+      V::store(scales + r, total(squares<kSigned>(x, n.channels, mean)) * share, 1);
+    }
+    V::store(scales, V::set(1.0f) / V::sqrt(V::load(scales, rows) + V::set(n.epsilon)), rows);
+    for (int r = 0; r < rows; ++r)
+      write<kSigned>(n, (first + r) * n.channels, V::set(means[r]), V::set(scales[r]));
+  }
+
+  template <bool kSigned>
+  static F sum(const uint8_t* x, int64_t channels) {
+    F result = V::set(0.0f);
+    int64_t c = 0;
+    for (; c + W <= channels; c += W) result = result + V::template bytes<kSigned>(x + c);
+    return c < channels ? result + V::template bytes<kSigned>(x + c, channels - c) : result;
+  }
+
+  template <bool kSigned>
+  static F squares(const uint8_t* x, int64_t channels, F mean) {
+    F result = V::set(0.0f);
+    int64_t c = 0;
+    for (; c + W <= channels; c += W) {
       const F apart = V::template bytes<kSigned>(x + c) - mean;
-      squares = V::fma(apart, apart, squares);
+      result = V::fma(apart, apart, result);
     }
-    if (rest) {
-      F apart = V::template bytes<kSigned>(x + whole, rest) - mean;
-      apart = V::leading(apart, rest);
-      squares = V::fma(apart, apart, squares);
-    }
-    const F scale = V::set(1.0f) / V::sqrt(V::fma(total(squares), share, V::set(n.epsilon)));
-    for (int64_t c = 0; c < n.channels; c += W) {
-      const int64_t left = n.channels - c;
-      const F apart = (V::template bytes<kSigned>(x + c, left) - mean) * scale;
-      const F result = V::fma(apart, V::load(n.weight + c, left), V::load(n.bias + c, left));
-      V::store_bytes(y + c, V::min(most, V::max(least, result)), left);
-    }
+    if (c == channels) return result;
+    const F apart = V::leading(V::template bytes<kSigned>(x + c, channels - c) - mean, channels - c);
+    return V::fma(apart, apart, result);
+  }
+
+  template <bool kSigned>
+  static void write(const IntegerNorm& n, int64_t at, F mean, F scale) {
+    const F least = V::set(kSigned ? -128.0f : 0.0f), most = V::set(kSigned ? 127.0f : 255.0f);
+    const auto bounded = [&](F x, F weight, F bias) {
+      return V::min(most, V::max(least, V::fma((x - mean) * scale, weight, bias)));
+    };
+    const uint8_t* x = n.x + at;
+    uint8_t* y = n.y + at;
+    int64_t c = 0;
+    for (; c + W <= n.channels; c += W)
+      V::store_bytes(y + c, bounded(V::template bytes<kSigned>(x + c), V::load(n.weight + c), V::load(n.bias + c)), W);
+    const int64_t left = n.channels - c;
+    if (left == 0) return;
+    const F x_left = V::template bytes<kSigned>(x + c, left);
+    V::store_bytes(y + c, bounded(x_left, V::load(n.weight + c, left), V::load(n.bias + c, left)), left);
   }
 
   // The sum of all lanes, in each of them.

@@ -199,6 +199,22 @@ struct IntegerNorm {
   int64_t items() const { return (rows + kRows - 1) / kRows; }
 };
 
+// Global response normalization of maps of bytes, channels last: g = table[x];  n = ||g|| of each channel over the pixels;
+//   y = saturated(rounded((gamma n / (mean n + epsilon) + 1) / scale g + zero))
+struct IntegerResponseNorm {
+  static constexpr int64_t kChannels = 64, kPixels = 64;
+  const uint8_t* x;    // [batch, pixels, channels]
+  const float* table;  // [256], by x's bits as an unsigned number
+  const float* gamma;  // [channels]
+  float* factors;      // [batch, channels], scratch
+  uint8_t* y;          // [batch, pixels, channels]
+  int64_t batch, pixels, channels;
+  float epsilon, scale, zero;
+  bool is_signed;
+  int64_t blocks() const { return (channels + kChannels - 1) / kChannels; }
+  int64_t strips() const { return (pixels + kPixels - 1) / kPixels; }
+};
+
 // y = table[x], byte by byte: any function of 8 bits.
 struct Lookup {
   static constexpr int64_t kBytes = 256, kItem = 16384;
@@ -246,6 +262,10 @@ struct Kernels {
   void (*shift_conv)(const ShiftConv&, int64_t item);
   // A work item is `IntegerNorm::kRows` rows.
   void (*integer_norm)(const IntegerNorm&, int64_t item);
+  // `measure` for each block of channels of the batch, `factor` for each image, `scale` for each strip of pixels.
+  void (*integer_response_measure)(const IntegerResponseNorm&, int64_t block);
+  void (*integer_response_factor)(const IntegerResponseNorm&, int64_t image);
+  void (*integer_response_scale)(const IntegerResponseNorm&, int64_t strip);
   // A work item is `Lookup::kItem` bytes.
   void (*lookup)(const Lookup&, int64_t item);
   // Elementwise, for tests of the arithmetic itself.

@@ -74,6 +74,17 @@ struct Avx2 {
   }
   static F leading(F x, int64_t count) { return _mm256_and_ps(x, _mm256_castsi256_ps(first(count))); }
 
+  struct Floats {
+    explicit Floats(const float* from) : table(from) {}
+    F of(const uint8_t* p, int64_t count) const {
+      int64_t some = 0;
+      std::memcpy(&some, p, static_cast<size_t>(count < kLanes ? count : kLanes));
+      const F found = _mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(some)), 4);
+      return count < kLanes ? leading(found, count) : found;
+    }
+    const float* table;
+  };
+
   // Sixteen rows of sixteen bytes: the low half of a byte picks in each, the bits of the high half between them.
   struct Bytes {
     static constexpr int64_t kWidth = 32;

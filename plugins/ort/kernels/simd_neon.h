@@ -72,6 +72,16 @@ struct Neon {
     return load(some);
   }
 
+  struct Floats {
+    explicit Floats(const float* from) : table(from) {}
+    F of(const uint8_t* p, int64_t count) const {
+      float some[kLanes] = {};
+      for (int64_t i = 0; i < count && i < kLanes; ++i) some[i] = table[p[i]];
+      return vld1q_f32(some);
+    }
+    const float* table;
+  };
+
   // Four quarters of the table; a byte outside a quarter leaves what the others found.
   struct Bytes {
     static constexpr int64_t kWidth = 16;

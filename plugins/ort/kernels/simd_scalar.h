@@ -65,6 +65,13 @@ struct Scalar {
   }
   static F leading(F x, int64_t count) { return count > 0 ? x : 0.0f; }
 
+  // 256 floats; `of`: those that `count` bytes name.
+  struct Floats {
+    explicit Floats(const float* from) : table(from) {}
+    F of(const uint8_t* p, int64_t count) const { return count > 0 ? table[*p] : 0.0f; }
+    const float* table;
+  };
+
   // 256 bytes to look others up in, kWidth at a time.
   struct Bytes {
     static constexpr int64_t kWidth = 1;

@@ -4,6 +4,7 @@
 #include "channel_norm.h"
 #include "depthwise_conv.h"
 #include "integer_norm.h"
+#include "integer_response_norm.h"
 #include "lookup.h"
 #include "projected_scan.h"
 #include "response_norm.h"
@@ -39,6 +40,7 @@ struct Table {
     for (int64_t i = 0; i < count; i += V::kLanes) V::store(y + i, Math<V>::gelu(V::load(x + i, count - i)), count - i);
   }
   using Response = ResponseNormKernel<V>;
+  using IntegerResponse = IntegerResponseNormKernel<V>;
   using Projected = ProjectedScanKernel<V>;
   static constexpr Kernels make(const char* name) {
     return {name,
@@ -67,6 +69,9 @@ struct Table {
             &ShiftConvKernel<V>::items,
             &ShiftConvKernel<V>::run,
             &IntegerNormKernel<V>::run,
+            &IntegerResponse::measure,
+            &IntegerResponse::factor,
+            &IntegerResponse::scale,
             &LookupKernel<typename V::Bytes>::run,
             &exp,
             &softplus,

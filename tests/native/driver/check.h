@@ -67,6 +67,7 @@ void fuzz_shift_linear(Random& random);
 void fuzz_shift_conv(Random& random);
 void fuzz_lookup(Random& random);
 void fuzz_integer_norm(Random& random);
+void fuzz_integer_response_norm(Random& random);
 
 // What a packed weight makes of an integer: shifts, each rounded down.
 int64_t shifted(const ShiftCodes& codes, int code, int64_t x);

@@ -27,6 +27,7 @@ void fuzz(long runs) {
     fuzz_shift_conv(random);
     fuzz_lookup(random);
     fuzz_integer_norm(random);
+    fuzz_integer_response_norm(random);
   }
   std::printf("%s: %ld runs of each operator agree and allocate nothing\n", kernels()->name, runs);
 }

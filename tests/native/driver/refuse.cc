@@ -62,6 +62,15 @@ void refuse_fused() {
   expect_refused("EvIntegerNorm: 'weight' has shape [5]", [&] { plan_integer_norm({3, 4}, {5}, {4}, false); });
   expect_refused("EvIntegerNorm: 'bias' has rank 2", [&] { plan_integer_norm({3, 4}, {4}, {1, 4}, true); });
 
+  plan_integer_response_norm({2, 3, 3, 0}, {256}, {0}, false);
+  expect_refused("EvIntegerResponseNorm: 'x' has rank 3", [] { plan_integer_response_norm({1, 6, 4}, {256}, {4}, false); });
+  expect_refused("EvIntegerResponseNorm: 'x' has shape",
+                 [&] { plan_integer_response_norm({0, beyond, beyond, 1}, {256}, {1}, false); });
+  expect_refused("EvIntegerResponseNorm: 'table' has shape [255]",
+                 [] { plan_integer_response_norm({1, 2, 2, 4}, {255}, {4}, false); });
+  expect_refused("EvIntegerResponseNorm: 'gamma' has shape [5]",
+                 [] { plan_integer_response_norm({1, 2, 2, 4}, {256}, {5}, true); });
+
   const auto shift = [&](const Shape& x, const Shape& packed) { plan_shift_linear({x, packed, {}, {}}, 5, out); };
   shift({0, 11}, {3, 10});
   shift({4, 0}, {3, 0});
