@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from workspace import ROOT
+from workspace import ROOT, alone
 
 PROBE = """
 import importlib, json, sys
@@ -76,10 +76,11 @@ def _build(folder: Path, *, pure: bool) -> Path:
     if pure:
         environment["EDGEVISION_NO_NATIVE"] = "1"
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"]
-    done = subprocess.run(
-        [*command, "--wheel-dir", str(folder), str(ROOT)],
-        env=environment, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+    with alone("native"):
+        done = subprocess.run(
+            [*command, "--wheel-dir", str(folder), str(ROOT)],
+            env=environment, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     (wheel,) = folder.glob("*.whl")
     return wheel

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,15 @@ LONGEST = (
 def children_environment() -> dict[str, str]:
     """For processes that import edgevision and the tests' models from this checkout, wherever they run."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(TESTS)))}
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """One worker at a time: parallel ones share the folders under build/."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -1,13 +1,12 @@
-"""What a pass is: a function from a graph to a graph that says what it changed and why it left the rest."""
+"""What a pass is: a function that changes a graph in place and says what it changed, and why it left the rest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import onnx_ir as ir
 
-__all__ = ["Application", "Declined", "GraphPass", "PassResult"]
+__all__ = ["Application", "Declined", "PassResult"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +58,3 @@ class PassResult:
     def modified(self) -> bool:
         """Whether the graph changed."""
         return bool(self.applied)
-
-
-class GraphPass(Protocol):
-    """A pass changes `model` in place and returns it in the result; callers who need the old graph clone it first."""
-
-    name: str
-
-    def __call__(self, model: ir.Model) -> PassResult: ...

@@ -19,7 +19,7 @@ from edgevision.passes.graph_pass import PassResult
 from edgevision.passes.rewriting import rewrite_all
 from edgevision.reparam.rewrite import Rewrite, Step
 
-__all__ = ["large_depthwise"]
+__all__ = ["large_depthwise", "plain_depthwise"]
 
 #: Times a product in the middle of the map: a product at an edge, one of ours, a pixel turned once by us and once by
 #: ONNX Runtime. From 22 layers timed on AVX-512 (docs/kernels.md).
@@ -47,6 +47,25 @@ def _equation(node: ir.Node) -> Rewrite | None:
         domain=DOMAIN,
     )
     return Rewrite(equation="large_depthwise", old=(node,), new=new, probes={})
+
+
+def plain_depthwise(model: ir.Model) -> PassResult:
+    """The other way round, in place: graphs are quantized with the convolutions that runtimes have in 8 bits."""
+    return rewrite_all(model, _plain)
+
+
+def _plain(node: ir.Node) -> Rewrite | None:
+    weight = node.inputs[1] if (node.domain, node.op_type) == (DOMAIN, "EvDepthwiseConv") else None
+    channels = None if weight is None or weight.shape is None else weight.shape[0]
+    if not isinstance(channels, int):
+        return None
+    new = Step(
+        op_type="Conv",
+        inputs=tuple(value for value in node.inputs if value is not None),
+        attributes={**_geometry(node), "group": channels},
+        shape=node.outputs[0].shape,
+    )
+    return Rewrite(equation="plain_depthwise", old=(node,), new=new, probes={})
 
 
 def _geometry(node: ir.Node) -> dict[str, tuple[int, ...]]:

@@ -70,15 +70,15 @@ def _plain(name: str) -> str:
 
 def _owners(original: ir.Model, form: Form, scheme: Scheme) -> Mapping[str, tuple[str, ...]]:
     """Name of a traced node -> labels of the operators it belongs to."""
-    labels = {node_label(n) for n in form.plan.linear}
+    labels = {n.outputs[0].name: node_label(n) for n in form.plan.linear}
     owners: dict[str, tuple[str, ...]] = {}
-    for node in original.graph:
-        label = node_label(node)
-        if label in labels:
+    for node in original.graph:  # where an operator may be another by type and name than in the form
+        label, out = labels.get(node.outputs[0].name), str(node.outputs[0].name)
+        if label is not None:
             result = str(result_of(node, scheme).name)
-            owners |= dict.fromkeys((label, str(node.outputs[0].name), result, f"{result}_dequantize"), (label,))
+            owners |= dict.fromkeys((node_label(node), label, out, result, f"{result}_dequantize"), (label,))
     for node in original.graph:
-        label, source = node_label(node), node.inputs[0] if node.inputs else None
-        if label in labels and source is not None:
+        label, source = labels.get(node.outputs[0].name), node.inputs[0] if node.inputs else None
+        if label is not None and source is not None:
             owners[f"{source.name}_quantize"] = (*owners.get(f"{source.name}_quantize", ()), label)
     return owners

@@ -9,6 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from edgevision import native
+from edgevision.passes.large_depthwise import plain_depthwise
 from edgevision.passes.norm_channels_last import norm_channels_last
 from edgevision.passes.norm_of_rows import norm_of_rows
 from edgevision.targets.onnxruntime.lowering import lower
@@ -33,6 +34,7 @@ def int8_form(model: ir.Model, target: str) -> ir.Model:
     """A target form, of which a copy is changed where float operators between INT8 ones are better off otherwise."""
     copy = model.clone()
     if target == "ort":
+        plain_depthwise(copy)
         norm_of_rows(copy)
         norm_channels_last(copy)
     return copy

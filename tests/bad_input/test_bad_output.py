@@ -106,7 +106,8 @@ def test_profile_and_run_write_whole_files(edgevision: Command, tiny_bundle: Pat
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 import edgevision.stages.{module} as stage
 
 def stuck(*_, **__):

@@ -2,49 +2,50 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from workspace import ROOT, alone
 
 from edgevision import native
 
-ROOT = Path(__file__).resolve().parents[2]
 # The operators' tests keep the hard inputs of the scan and the filters of the wavelets; the kernels face the same.
 sys.path.insert(0, str(ROOT / "tests" / "ops"))
 
 
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Parallel test workers share the build folder."""
-    (ROOT / "build").mkdir(exist_ok=True)
-    with (ROOT / "build" / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def build(name: str, target: str, *options: str) -> Path:
-    """The folder build/<name> with `target` built in it; skips the test when there is nothing to build with."""
+    """A folder with `target` built in it: build/<name>, or without `options` that of the installation.
+
+    Skips the test when there is nothing to build with.
+    """
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
-    folder = ROOT / "build" / name
-    with _alone(name):
-        for command in (
-            ["cmake", "-S", str(ROOT / "plugins"), "-B", str(folder), *options],
-            ["cmake", "--build", str(folder), "--parallel", "2", "--target", target],
-        ):
+    installed = None if options else _of_the_installation()
+    folder = installed or ROOT / "build" / name
+    configure = ["cmake", "-S", str(ROOT / "plugins"), "-B", str(folder), *options]
+    make = ["cmake", "--build", str(folder), "--parallel", "2", "--target", target]
+    with alone("native" if installed else name):
+        for command in [make] if installed else [configure, make]:
             done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
             reason = next((line for line in done.stdout.splitlines() if "kernels not built" in line), None)
             if reason and target == "edgevision_ops":
                 pytest.skip(reason)
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def _of_the_installation() -> Path | None:
+    """Where pip has built this checkout, if what it built with is still there: no kernel is compiled twice."""
+    for cache in (ROOT / "build").glob("py3-*/CMakeCache.txt"):
+        program = re.search(r"^CMAKE_MAKE_PROGRAM:\w+=(.+)$", cache.read_text(), re.MULTILINE)
+        if program and Path(program[1]).is_file() and (cache.parent / native.LIBRARY).is_file():
+            return cache.parent
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ EMULATOR = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
 
 @cache
 def driver(name: str, *options: str) -> str:
-    return str(build(name, DRIVER, "-DEDGEVISION_TEST_DRIVER=ON", *options) / "ort" / DRIVER)
+    return str(build(name, DRIVER, *options) / "ort" / DRIVER)
 
 
 def run(command: Sequence[str], simd: str = "") -> str:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from workspace import ROOT, Command
 
+from edgevision.bundle import open_bundle
 from edgevision.quantize.judge import Speed
 
 WORKFLOW = ROOT / "docs" / "int8.yml"
@@ -49,6 +50,10 @@ def test_its_commands_in_order(edgevision: Command, tmp_path: Path, monkeypatch:
     assert (regress[0], compare[0]) == ("regress", "compare")
     for command in (float_bundle, int8, [*regress, "--update"]):
         assert edgevision(*command).code == 0
+    assert open_bundle(Path("build/float")).quantization is None
+    found = open_bundle(Path("build/int8")).quantization
+    assert found is not None
+    assert found["scheme"] == "ort_x86_avx2", "a baseline is of one scheme, whatever the machine"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     ended = edgevision(*regress)
     assert ended.code == 0

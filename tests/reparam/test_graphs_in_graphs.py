@@ -40,6 +40,51 @@ def test_bodies_merge_and_copy_the_weights_they_share() -> None:
     (branch,) = (node for node in result.model.graph if node.op_type == "If")
     for name in ("then_branch", "else_branch"):
         assert [node.op_type for node in branch.attributes[name].as_graph()] == ["Conv"]
+    graphs = (result.model.graph, *result.model.graph.subgraphs())
+    names = [value.name for graph in graphs for value in graph.initializers.values()]
+    assert len(names) == len(set(names)), "a body gives no name a second meaning"
+
+
+def test_a_weight_that_only_a_body_still_reads_stays() -> None:
+    net = Net()
+    x, weight = net.input(1, 4, 6, 6), net.weight(4, 4, 1, 1)
+    bodies = []
+    for name in ("then", "else"):
+        conv = node("Conv", x, weight, name=f"{name}_conv")
+        bodies.append(body(conv, node("Abs", conv.outputs[0], name=f"{name}_abs")))
+    chosen = net.op("If", condition(net, x), then_branch=bodies[0], else_branch=bodies[1])
+    result = merged(net.model(net.op("Add", chosen, net.norm(net.op("Conv", x, weight), 4))))
+    assert [row.equation for row in result.applied] == ["affine_after_linear"]
+
+
+def test_the_body_of_a_loop_merges() -> None:
+    """Three turns of a scaled convolution, whose result is the next turn's input."""
+    net = Net()
+    x, weight = net.input(1, 4, 6, 6), net.weight(4, 4, 1, 1)
+    turn, going, state = (
+        ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype))
+        for name, shape, dtype in (
+            ("turn", [], ir.DataType.INT64), ("going", [1], ir.DataType.BOOL), ("state", [1, 4, 6, 6], ir.DataType.FLOAT)
+        )
+    )  # fmt: skip
+    on = node("Identity", going, name="on")
+    on.outputs[0].type = ir.TensorType(ir.DataType.BOOL)
+    conv = node("Conv", state, weight, name="turned")
+    scale = ir.tensor(net.rng.standard_normal((4, 1, 1), np.float32), name="scale")
+    factor = ir.Value(name="scale", shape=ir.Shape(scale.shape), type=conv.outputs[0].type, const_value=scale)
+    scaled = node("Mul", conv.outputs[0], factor, name="scaled")
+    graph = ir.Graph(
+        [turn, going, state],
+        [on.outputs[0], scaled.outputs[0]],
+        nodes=[on, conv, scaled],
+        initializers=[factor],
+        name="body",
+    )
+    turns, start = net.weight(values=np.array(3)), net.weight(values=np.array(True))
+    result = merged(net.model(net.op("Loop", turns, start, x, body=graph)))
+    assert [row.equation for row in result.applied] == ["affine_after_linear"]
+    (loop,) = (node for node in result.model.graph if node.op_type == "Loop")
+    assert [node.op_type for node in loop.attributes["body"].as_graph()] == ["Identity", "Conv"]
 
 
 def test_nothing_moves_into_a_body() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from workspace import Command
 
 from edgevision.errors import ModelError
+from edgevision.import_timm import import_timm
 from edgevision.models.angular_attention import BITS, HashAttention, HashedAttention, KernelHash
 from edgevision.registry import create_model
 from edgevision.shiftadd.additive import additive_attention_
@@ -60,11 +61,13 @@ def test_our_pvt_takes_it_in_every_stage(form: str) -> None:
     small = {"embed_dims": [16, 32, 48, 64], "heads": [1, 2, 3, 4], "mlp_ratios": [4] * 4, "depths": [1] * 4}
     model = create_model("pvt_v2_b0_sra", num_classes=10, **small)
     q, kv = (getattr(model.block2[0].attn, name).weight.clone() for name in ("q", "kv"))
+    proj = model.block2[0].attn.proj
     names = additive_attention_(model, torch.randn(4, 3, 32, 32), form)
     assert names == [f"block{i}.0.attn" for i in (1, 2, 3, 4)]
     attention = model.block2[0].attn.attention
     assert torch.equal(attention.to_qk.weight, q)
     assert torch.equal(attention.to_v.weight, kv[32:])
+    assert attention.proj is proj
     outputs = [model(torch.randn(2, 3, side, side)) for side in (32, 64)]
     assert all(y.shape == (2, 10) and bool(y.isfinite().all()) for y in outputs)
 
@@ -72,6 +75,23 @@ def test_our_pvt_takes_it_in_every_stage(form: str) -> None:
 def test_a_network_without_attention_is_refused() -> None:
     with pytest.raises(ModelError, match="no softmax attention of a known kind"):
         additive_attention_(torch.nn.Sequential(torch.nn.Linear(3, 4)), torch.randn(2, 3))
+
+
+@needs_timm
+def test_timms_vit_keeps_its_projections() -> None:
+    """Queries, values and the output with their biases; keys go, hashes are fitted, the convolution waits at 0."""
+    model = import_timm().create_model("test_vit", num_classes=5, depth=1, img_size=64)
+    before = model.blocks[0].attn
+    torch.nn.init.normal_(before.qkv.bias)
+    weight, bias = (tensor.detach().clone().chunk(3) for tensor in (before.qkv.weight, before.qkv.bias))
+    assert additive_attention_(model, torch.randn(4, 3, 64, 64)) == ["blocks.0.attn"]
+    after = model.blocks[0].attn.attention
+    for linear, part in ((after.to_qk, 0), (after.to_v, 2)):
+        assert torch.equal(linear.weight, weight[part]) and torch.equal(linear.bias, bias[part])
+    assert after.proj is before.proj
+    assert not after.dconv.weight.any()
+    fresh = KernelHash(after.heads, after.proj.in_features // after.heads)
+    assert not torch.equal(after.qk_quant.ksh.mvec, fresh.mvec)
 
 
 @needs_timm

@@ -6,8 +6,8 @@ division by it) stays in fp32 too, up to the first operation that is not in `FOL
 fp16 has not (65,536, in fixed-point activations) stays, and the floor behind it.
 
 The scan is exempt: its rates are never positive and its sums are over a handful of states, so it cannot overflow, and
-staying in fp16 keeps it on the Neural Engine. It costs 1e-2 to 3e-2 of the output's std at the worst place, which is an
-outlier of tens of std whose own rounding to fp16 is that large.
+staying in fp16 keeps it on the Neural Engine. It costs 1e-2 to 3e-2 of the output's std at the worst place, an outlier of
+some twenty std, which is what rounding each number of the recurrence to fp16 costs there (docs/coreml.md).
 """
 
 from __future__ import annotations

@@ -72,6 +72,6 @@ def lower(model: ir.Model, *, kernels: bool) -> Mapping[str, int]:
 
 
 def lower_integers(model: ir.Model) -> None:
-    """Of `lower`, what it does to the Q/DQ pairs of a graph that has its form otherwise; our kernels will be loaded."""
-    if any([step(model).modified for step in _INTEGER]):  # noqa: C419 - each of them is to run
+    """Of `lower`, what it does to a graph with Q/DQ pairs that has its form otherwise; our kernels will be loaded."""
+    if any([step(model).modified for step in (large_depthwise, *_INTEGER)]):  # noqa: C419 - each of them is to run
         attach_bodies(model)
