@@ -77,8 +77,9 @@ class LinearOp:
     def zero_padded(self) -> bool:
         """Whether some output of the operator sees zeros that are not in its input."""
         node = self.nodes[0]
-        if self.kind == "ConvTranspose":
-            return True  # borders and gaps receive fewer taps than the middle
+        if self.kind == "ConvTranspose":  # borders and gaps receive fewer taps than the middle, unless there is but one
+            around = (*node.attributes.get_ints("pads", ()), *node.attributes.get_ints("output_padding", ()))
+            return {*self.kernel.shape[3:], *node.attributes.get_ints("strides", ())} != {1} or any(around)
         if self.kind != "Conv":
             return False
         pads = padding(node, self.kernel.shape[3:])

@@ -63,6 +63,17 @@ def test_transposed_conv_takes_a_scale_and_no_shift() -> None:
         assert ops(merged(net.model(y)).model) == left
 
 
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (2, 2), (1, 2), (3, 1)])
+def test_a_transposed_conv_of_one_tap_takes_a_shift(size: int, stride: int) -> None:
+    net = Net()
+    x = net.op("Add", net.input(2, 4, 5, 5), net.weight(4, 1, 1))
+    y = net.op("ConvTranspose", x, net.weight(4, 3, size, size), strides=[stride] * 2)
+    result = merged(net.model(y))
+    takes = size == stride == 1
+    assert ops(result.model)["Add"] == (not takes)
+    assert takes or "gives borders and gaps fewer taps" in reasons(result)
+
+
 def test_a_scaled_map_with_two_readers_is_declined() -> None:
     net = Net()
     x = net.norm(net.input(2, 8, 9, 10), 8)

@@ -229,7 +229,11 @@ def test_residual_around_a_linear_on_tokens() -> None:
     x = net.input(2, 5, 8)
     linear = net.op("Add", net.op("MatMul", x, net.weight(8, 8)), net.weight(8))
     y = add(net, linear, net.op("Relu", x), x)
-    assert ops(merged(net.model(y)).model) == {"MatMul": 1, "Add": 2, "Relu": 1}
+    result = merged(net.model(y))
+    assert ops(result.model) == {"MatMul": 1, "Add": 2, "Relu": 1}
+    assert (result.applied[0].macs_before, result.applied[0].macs_after) == (5 * 64, 5 * 64), (
+        "of one sample of 5 tokens"
+    )
 
 
 def test_linears_of_different_width_are_declined() -> None:

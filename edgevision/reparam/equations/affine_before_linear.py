@@ -53,7 +53,8 @@ def _match(before: ir.Node, node: ir.Node) -> Rewrite | None:
         return None
     removable(affine.y, node)
     if affine.shift.any() and op.zero_padded():
-        raise Decline(f"the {op.kind} pads with zeros, the affine before it shifts: the border would change")
+        does = "pads with zeros" if op.kind == "Conv" else "gives borders and gaps fewer taps"
+        raise Decline(f"the {op.kind} {does}, the affine before it shifts: the border would change")
     groups, _, inputs = op.kernel.shape[:3]
     taps = (1,) * (op.kernel.ndim - 3)
     kernel = op.kernel * affine.scale.reshape(groups, 1, inputs, *taps)
