@@ -33,7 +33,8 @@ def show_explained(found: Mapping[str, Any]) -> None:
         for o in searched["operators"]
     ]
     rows += [(name, "", "", "float", reason) for name, reason in found["declined"].items() if name not in _names(rows)]
-    print_table("operators", ["operator", "noise alone, dB", "gain, ms", "runs in", "because"], rows)
+    form = "operators" if found.get("gained", True) else "operators of the form that was tried; the bundle is float"
+    print_table(form, ["operator", "noise alone, dB", "gain, ms", "runs in", "because"], rows)
     unit = f"drop, {searched['unit']}"
     front = [(p["operators"], f"{p['drop']:.2f}", f"{p['speed']:.2f}") for p in searched["front"]]
     print_table("Pareto front", ["operators in INT8", unit, "times float's speed"], front)
@@ -98,7 +99,7 @@ def _int8(manifest: Manifest) -> list[tuple[str, str]]:
     close, speed = found["fidelity"], found["speed"]
     facts = [
         ("calibration", f"{data['images']} images of {data['name']}, {data['method']}"),
-        ("INT8", f"scheme {found['scheme']}, {len(found['quantized'])} linear operators"),
+        ("INT8" if found.get("gained", True) else "INT8 tried (the bundle is float)", _scheme(found)),
         ("INT8 against float", _fidelity(close)),
     ]
     if found["mac_share"] is not None:
@@ -109,6 +110,10 @@ def _int8(manifest: Manifest) -> list[tuple[str, str]]:
         low, high = speed["interval"]
         facts.append(("speed", f"{speed['ratio']:.2f}x of float (95 % interval {low:.2f} to {high:.2f}), one thread"))
     return facts
+
+
+def _scheme(found: Mapping[str, Any]) -> str:
+    return f"scheme {found['scheme']}, {len(found['quantized'])} linear operators"
 
 
 def _searched(found: Mapping[str, Any]) -> str:

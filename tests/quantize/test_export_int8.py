@@ -16,6 +16,7 @@ from edgevision.calibration.calibrators import Range
 from edgevision.calibration.examine import examine
 from edgevision.calibration.open_data import open_data
 from edgevision.check_bundle import check_bundle
+from edgevision.cli.show import show_manifest
 from edgevision.errors import DataError, GraphError, UsageError
 from edgevision.pipeline import Exported, ExportOptions, export_bundle
 from edgevision.quantize import quantize as module
@@ -77,12 +78,16 @@ def test_bundle_is_int8_and_its_manifest_says_what_it_cost(files: Path, monkeypa
     assert check_bundle(done.path).parity.status == "verified"
 
 
-def test_model_that_does_not_gain_comes_out_float_with_the_cause(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_that_does_not_gain_comes_out_float_with_the_cause(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     manifest = export(files, monkeypatch, 1.02).manifest
     assert manifest.target["precision"] == "fp32"
     assert manifest.parity.tolerance == 1e-4
     assert any("INT8 does not gain: 1.02x" in w and "100%" in w for w in manifest.warnings)
     assert "QuantizeLinear" not in {n.op_type for n in ir.load(files / "bundle" / "model.onnx").graph}
+    show_manifest(files / "bundle", manifest)
+    assert "the bundle is float" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_python_that_yields_images_is_a_calibration_set(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
