@@ -39,5 +39,5 @@ def score_table(regressions: Sequence[Regression]) -> Table | None:
         for name, s in r["scores"].items()
     ]
     names = ("bundle", "top-1", "top-5", "agreement with float", "SNR (dB)", "n (images)")
-    note = "Agreement: the same first class as the float bundle. — : the images have no labels."
+    note = "Agreement: the same first class as the float bundle. — : the images have no labels; of SNR: equal to float."
     return Table(title="Scores", note=note, columns=names, rows=rows) if rows else None
