@@ -44,6 +44,9 @@ def state_sha256(state: Mapping[str, torch.Tensor]) -> str:
 
 def model_sha256(model: ir.Model) -> str:
     """sha256 of a graph as it would be written to a file."""
-    import onnx_ir
+    from edgevision.onnx_file import onnx_chunks
 
-    return hashlib.sha256(onnx_ir.to_proto(model).SerializeToString(deterministic=True)).hexdigest()
+    digest = hashlib.sha256()
+    for chunk in onnx_chunks(model):
+        digest.update(chunk)
+    return digest.hexdigest()

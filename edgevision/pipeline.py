@@ -17,6 +17,7 @@ from edgevision.environment import environment
 from edgevision.errors import GraphError, UsageError
 from edgevision.hashing import file_sha256, tree_sha256
 from edgevision.manifest import GraphInfo, Manifest, as_json
+from edgevision.onnx_file import save_onnx
 from edgevision.spec import ModelSpec, OnnxFile, parse_model
 from edgevision.stages.compile import compile_graph, find_target, informed_target, make_target
 from edgevision.stages.quantize import require_quantized
@@ -119,12 +120,10 @@ def _finish(
     report: Report,
 ) -> Manifest:
     """Compile and verify, then everything a bundle holds besides the artifact."""
-    import onnx_ir
-
     precision = _precision(entry, options)
     require_quantized(source.graph.model, precision)
     graph_path = folder / MODEL
-    onnx_ir.save(source.graph.model, graph_path)
+    save_onnx(source.graph.model, graph_path)
     target = informed_target(target, source.info.preprocess)
     samples = representable_samples(source.samples, target, source.graph.model, folder)
     report("compile")

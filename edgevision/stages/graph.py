@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgevision.cache import Cache, stage_key
 from edgevision.hashing import file_sha256, model_sha256
 from edgevision.manifest import Record, as_json
+from edgevision.onnx_file import save_onnx
 from edgevision.stages.capture import CaptureOptions, capture
 from edgevision.stages.prove import Original, prove_against_graph
 from edgevision.stages.samples import Samples
@@ -105,10 +106,8 @@ def _dependencies(loaded: Loaded, options: CaptureOptions) -> dict[str, Any]:
 
 
 def _write(graph: DeployGraph, folder: Path) -> None:
-    import onnx_ir
-
     path = folder / "model.onnx"
-    onnx_ir.save(graph.model, path)
+    save_onnx(graph.model, path)
     document = {"records": as_json(graph.records), "reparam": graph.reparam, "sha256": file_sha256(path)}
     (folder / "stages.json").write_text(json.dumps(document), encoding="utf-8")
 

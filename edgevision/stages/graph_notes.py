@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgevision.errors import GraphError
 from edgevision.manifest import as_json
+from edgevision.onnx_file import save_onnx
 from edgevision.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -23,12 +24,10 @@ _PREPROCESS: Final = "edgevision.preprocess"
 
 def save_graph(model: ir.Model, out: Path, info: ModelInfo) -> None:
     """Write the graph with its notes, whole or not at all."""
-    import onnx_ir
-
     if info.preprocess is not None:
         model.metadata_props[_PREPROCESS] = json.dumps(as_json(info.preprocess))
     with whole_file(out) as staging:
-        onnx_ir.save(model, staging)
+        save_onnx(model, staging)
 
 
 def noted_preprocess(model: ir.Model, file: str) -> Mapping[str, Any] | None:

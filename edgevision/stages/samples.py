@@ -144,16 +144,20 @@ def representable_samples(samples: Samples, target: Target, model: ir.Model, fol
 
 
 def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path) -> list[list[Array]]:
-    """Outputs of a graph on the reference target; `folder` takes a temporary file."""
+    """Outputs of a graph on the reference target; `folder` takes temporary files.
+
+    Weights lie beside the graph: written tensor by tensor and mapped, they are never in memory a second time.
+    """
     import onnx_ir
 
-    path = folder / "probe.onnx"
-    onnx_ir.save(model, path)
+    path, weights = folder / "probe.onnx", folder / "probe.weights"
+    onnx_ir.save(model, path, external_data=weights.name)
     try:
         with Reference().load(path) as runner:
             return [runner(feed) for feed in feeds]
     finally:
         path.unlink()
+        weights.unlink(missing_ok=True)
 
 
 def worst_over(expected: Sequence[Sequence[Array]], got: Sequence[Sequence[Array]]) -> Difference:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevision.errors import TargetError
+from edgevision.onnx_file import save_onnx
 from edgevision.targets.onnxruntime.runner import OrtRunner, SessionSettings
 from edgevision.targets.target import Artifact, OnProgress, Precision, TargetEntry, WhyNot
 
@@ -69,20 +70,18 @@ class OnnxRuntime:
 
     def _write(self, model: ir.Model, folder: Path, *, kernels: bool) -> tuple[Path, tuple[str, ...], bool]:
         """The graph as it is loaded, what changed from the portable one, and whether it has operators of ours."""
-        import onnx_ir
-
         from edgevision.targets.onnxruntime.lowering import lower
 
         if self.optimize:
             lowered = model.clone()
             applied = lower(lowered, kernels=kernels)
             if applied:
-                onnx_ir.save(lowered, folder / LOWERED)
+                save_onnx(lowered, folder / LOWERED)
                 counts = ", ".join(f"{count} {name}" for name, count in applied.items())
                 return folder / LOWERED, (f"shaped for ONNX Runtime: {counts}",), _custom_ops(lowered)
         path = folder / PORTABLE
         if not path.exists():
-            onnx_ir.save(model, path)
+            save_onnx(model, path)
         return path, (), _custom_ops(model)
 
     def _kernels(self) -> Path | WhyNot | None:
