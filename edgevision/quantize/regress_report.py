@@ -40,7 +40,7 @@ def as_document(found: Regression) -> dict[str, Any]:
         "data_sha256": found.evaluation.sha256,
         "labelled": found.evaluation.labelled,
         "scores": scores,
-        "bicubic": None if bicubic is None else bicubic.figures(),
+        "bicubic": None if bicubic is None else as_json(bicubic.figures()),
         "checks": as_json(found.checks),
     }
 

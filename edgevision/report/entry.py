@@ -71,11 +71,14 @@ def entries_of(sources: Sequence[Source]) -> tuple[Entry, ...]:
 
 
 def _scores(regression: Mapping[str, Any]) -> dict[str, Accuracy]:
-    """Top-1 of each bundle that a regression evaluated, by variant/target/precision, with Wilson's interval."""
-    if not regression.get("labelled"):
-        return {}
+    """Top-1 of each bundle that a regression evaluated, by variant/target/precision, with Wilson's interval.
+
+    Of pictures without labels, and of models that enlarge, there is none.
+    """
     n, found = regression["images"], {}
     for key, score in regression["scores"].items():
+        if not regression.get("labelled") or "top1" not in score:
+            continue
         value = score["top1"]
         found["/".join(key.split("/")[:3])] = Accuracy(metric="top-1", value=value, n=n, interval=_wilson(value, n))
     return found

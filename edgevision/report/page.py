@@ -54,7 +54,8 @@ def make_page(sources: Sequence[Source]) -> Page:
     manifests = [s.document for s in sources if s.kind == "manifest"]
     regressions = [s.document for s in sources if s.kind == "regress"]
     sections = [*_measured(entries), *_compared(regressions), *_quantized(manifests), *_proven(manifests)]
-    named = list(dict.fromkeys([e.model for e in entries] + [m["model"]["variant"] for m in manifests]))
+    compared = [name.split("/")[0] for r in regressions for name in r["scores"]]
+    named = list(dict.fromkeys([e.model for e in entries] + [m["model"]["variant"] for m in manifests] + compared))
     return Page(
         title="edgevision: " + ", ".join(named[:4]) + (" …" if len(named) > 4 else ""),
         summary=_summary(entries, len(manifests)),
@@ -101,8 +102,9 @@ def _efficiency(entries: Sequence[Entry]) -> list[Section]:
 
 
 def _compared(regressions: Sequence[regress_tables.Regression]) -> list[Section]:
-    tables = (regress_tables.check_table(regressions), regress_tables.score_table(regressions))
-    return [Section(title="Regression", tables=[t for t in tables if t is not None])] if any(tables) else []
+    makers = (regress_tables.check_table, regress_tables.score_table, regress_tables.picture_table)
+    tables = [table for make in makers if (table := make(regressions)) is not None]
+    return [Section(title="Regression", tables=tables)] if tables else []
 
 
 def _quantized(manifests: Sequence[proof_tables.Manifest]) -> list[Section]:

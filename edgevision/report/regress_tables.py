@@ -7,7 +7,7 @@ from typing import Any
 
 from edgevision.report.table import Table, cell
 
-__all__ = ["check_table", "score_table"]
+__all__ = ["check_table", "picture_table", "score_table"]
 
 Regression = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ def check_table(regressions: Sequence[Regression]) -> Table | None:
 
 
 def score_table(regressions: Sequence[Regression]) -> Table | None:
-    """Accuracy and fidelity of every bundle evaluated."""
+    """Accuracy and fidelity of every bundle that classifies; None without any."""
     rows = [
         (
             cell(name),
@@ -37,7 +37,27 @@ def score_table(regressions: Sequence[Regression]) -> Table | None:
         )
         for r in regressions
         for name, s in r["scores"].items()
+        if "top1" in s
     ]
     names = ("bundle", "top-1", "top-5", "agreement with float", "SNR (dB)", "n (images)")
     note = "Agreement: the same first class as the float bundle. — : the images have no labels; of SNR: equal to float."
     return Table(title="Scores", note=note, columns=names, rows=rows) if rows else None
+
+
+def picture_table(regressions: Sequence[Regression]) -> Table | None:
+    """Closeness to the true picture of every bundle that enlarges, and of bicubic enlargement; None without any."""
+    rows = [
+        (
+            cell(name),
+            cell(s["psnr_db"], ".2f"),
+            cell(s["ssim"], ".4f"),
+            cell(s.get("snr_db"), ".1f"),
+            cell(r["images"]),
+        )
+        for r in regressions
+        for name, s in (*r["scores"].items(), *([("bicubic", r["bicubic"])] if r.get("bicubic") else []))
+        if "psnr_db" in s
+    ]
+    names = ("bundle", "PSNR (dB)", "SSIM", "SNR (dB)", "n (images)")
+    note = "PSNR and SSIM on luma, without the border; SNR against the float bundle, — : equal to it, or not compared."
+    return Table(title="Scores of pictures", note=note, columns=names, rows=rows) if rows else None

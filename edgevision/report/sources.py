@@ -20,6 +20,8 @@ __all__ = ["SCHEMA_VERSION", "Source", "read_source", "read_sources"]
 #: Of the profile document; the manifest's own is the same number today and is checked by its reader.
 SCHEMA_VERSION = 1
 _LATENCY = ("p50", "p90", "p99", "cv", "interval", "samples")
+#: What a regression says of models that classify, and of those that enlarge.
+_SCORES = (("top1", "top5", "agreement"), ("psnr_db", "ssim"))
 _PROFILE = ("bundle", "device", "latency_ms", "verdict", "reasons")
 
 
@@ -114,19 +116,24 @@ def _check_profile(file: Path, document: Mapping[str, Any]) -> None:
 
 
 def _check_regress(file: Path, document: Mapping[str, Any]) -> None:
-    checks, scores = document["checks"], document["scores"]
+    checks, scores, bicubic = document["checks"], document["scores"], document.get("bicubic")
     whole = isinstance(checks, list) and all(
         isinstance(c, dict) and {"bundle", "against", "what", "verdict", "said"} <= c.keys() for c in checks
     )
     whole &= isinstance(scores, dict) and all(
-        isinstance(s, dict)
-        and _numbers([s.get(k) for k in ("top1", "top5", "agreement")], 3)
-        and "snr_db" in s
-        and (s["snr_db"] is None or _numbers([s["snr_db"]], 1))  # None: no noise at all
+        isinstance(s, dict) and any(_numbers([s.get(k) for k in kind], len(kind)) for kind in _SCORES) and _decibel(s)
         for s in scores.values()
     )
+    whole &= (
+        isinstance(bicubic, dict) and _numbers([bicubic.get(k) for k in ("psnr_db", "ssim")], 2)
+    ) or bicubic is None
     if not whole or not isinstance(document["images"], int):
         raise DataError(str(file), "it is not of the form of `regress --json`", "run `edgevision regress` again")
+
+
+def _decibel(score: Mapping[str, Any]) -> bool:
+    """Whether it has a signal to noise; None is that of a bundle without any noise."""
+    return "snr_db" in score and (score["snr_db"] is None or _numbers([score["snr_db"]], 1))
 
 
 def _numbers(values: object, count: int) -> bool:

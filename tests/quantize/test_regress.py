@@ -25,8 +25,11 @@ from edgevision.quantize import quantize as quantize_module
 from edgevision.quantize import regress as regress_module
 from edgevision.quantize.baseline import read_baseline, write_baseline
 from edgevision.quantize.judge import Speed
-from edgevision.quantize.regress import RegressOptions, regress
-from edgevision.quantize.regress_report import as_github, as_junit, as_markdown
+from edgevision.quantize.regress import Regression, RegressOptions, regress
+from edgevision.quantize.regress_report import as_document, as_github, as_junit, as_markdown
+from edgevision.report.markdown import to_markdown
+from edgevision.report.page import Page, make_page
+from edgevision.report.sources import read_sources
 from edgevision.stages.quantize import QuantizeOptions
 from edgevision.targets.onnxruntime import OnnxRuntime
 from edgevision.targets.reference import Reference
@@ -204,6 +207,12 @@ def enlarging_net() -> ir.Model:
     return net.model(net.op("DepthToSpace", net.op("Add", repeated, detail), blocksize=2))
 
 
+def reported(found: Regression, path: Path) -> Page:
+    """The page `edgevision report` makes of what `regress --json` prints, which has no NaN in it."""
+    path.write_text(json.dumps(as_document(found), allow_nan=False))
+    return make_page(read_sources([path]))
+
+
 def test_pictures_are_scored_on_luma_against_bicubic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_module, "race", lambda *_, **__: speed(2.0))
     ir.save(enlarging_net(), tmp_path / "net.onnx")
@@ -222,6 +231,11 @@ def test_pictures_are_scored_on_luma_against_bicubic(tmp_path: Path, monkeypatch
     text = as_markdown(found)
     assert "PSNR dB" in text
     assert "| bicubic |" in text
+    report = reported(found, tmp_path / "regress.json")
+    assert report.title == "edgevision: net" and "PSNR (dB)" in to_markdown(report)
+    (table,) = (t for t in report.sections[0].tables if t.title == "Scores of pictures")
+    assert [row[0].text for row in table.rows] == [*found.evaluation.scores, "bicubic"]
+    assert table.rows[0][3].text == table.rows[2][3].text == "—"
     write_baseline(tmp_path / "base.json", found.entries)
     again = regress(
         bundles, RegressOptions(data=str(tmp_path / "large.npy"), max_drop=3), read_baseline(tmp_path / "base.json")
