@@ -97,6 +97,14 @@ def looks_at_values() -> nn.Module:
     return _seeded(Looks)
 
 
+def leaves_torch() -> nn.Module:
+    class Leaves(Classifier):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.from_numpy(super().forward(image).numpy() * 2)
+
+    return _seeded(Leaves)
+
+
 def always_noisy() -> nn.Module:
     class Noisy(Classifier):
         """As ShiftAddViT's noisy gate: it draws in eval mode too."""

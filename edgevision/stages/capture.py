@@ -6,11 +6,7 @@ The exporter's own optimizer stays off: it would merge norms into convolutions w
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +18,7 @@ from edgevision.stages.fixed_size import FixedSize
 from edgevision.stages.foreign_graph import refuse_random
 from edgevision.stages.load import Loaded
 from edgevision.stages.prove import prove_against_module
+from edgevision.stages.quiet_torch import quiet_torch
 from edgevision.stages.samples import Samples
 from edgevision.stages.timing import Stopwatch
 from edgevision.stages.users_code import line_of_user, raised_by_user
@@ -52,7 +49,7 @@ def capture(loaded: Loaded, options: CaptureOptions, samples: Samples) -> tuple[
             not compute the `samples`, and the first module at which it parts.
     """
     watch = Stopwatch("capture")
-    with _quiet():
+    with quiet_torch():
         program = _export(loaded, options)
         model = _to_onnx(program, loaded, options)
     refuse_random(model)
@@ -89,10 +86,11 @@ def _capture_error(loaded: Loaded, error: Exception, fixed: FixedSize) -> GraphE
             f"it cannot be captured with an open batch: it fixes the batch to {fixed.value}{fixed.line}",
             "take the size from x.shape: len(x) and int(x.shape[0]) are plain numbers; or give --batch one number",
         )
+    # By name: torch raises several errors of its own here, and none of them is public.
+    by_value = any(word in type(error).__name__ for word in ("DataDependent", "UserError"))
+    mend = "make the control flow depend on shapes, not on values" if by_value else "write it with torch's operators"
     return GraphError(
-        loaded.info.variant,
-        f"it cannot be captured: {raised_by_user(error)}",
-        "make the control flow depend on shapes, not on values; see docs/errors.md",
+        loaded.info.variant, f"it cannot be captured: {raised_by_user(error)}", f"{mend}; see docs/errors.md"
     )
 
 
@@ -180,17 +178,3 @@ def _batch_dim(dim: ir.SymbolicDim) -> str | None:
     if dim.value is None or not dim.value.isidentifier():
         return None
     return dim.value if re.fullmatch(r"u\d+", dim.value) else "batch"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes about packages nobody asked for off the user's screen."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

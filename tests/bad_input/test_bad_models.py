@@ -58,7 +58,16 @@ def test_a_forward_that_looks_at_values_names_its_line(edgevision: Command, tmp_
     ended = edgevision("export", "--model", "tiny:looks_at_values", "--target", "onnx", "--out", "out", "--json")
     assert ended.code == 4
     assert "tiny.py" in ended.error["reason"] and "image.sum() > 0" in ended.error["reason"]
-    assert "docs/errors.md" in ended.error["mend"]
+    assert "docs/errors.md" in ended.error["mend"] and "not on values" in ended.error["mend"]
+    assert "torch.ops.aten" not in ended.err  # torch prints the whole graph
+    assert leftovers(tmp_path) == []
+
+
+def test_a_forward_that_leaves_torch_names_its_line(edgevision: Command, tmp_path: Path) -> None:
+    ended = edgevision("export", "--model", "tiny:leaves_torch", "--target", "onnx", "--out", "out", "--json")
+    assert ended.code == 4
+    assert "tiny.py" in ended.error["reason"] and "torch.from_numpy(" in ended.error["reason"]
+    assert "torch's operators" in ended.error["mend"]
     assert leftovers(tmp_path) == []
 
 
