@@ -17,6 +17,7 @@ from edgevision.pipeline import SAMPLE
 from edgevision.proof import Difference, worst_of
 from edgevision.stages.compile import find_target
 from edgevision.stages.samples import Samples, read_samples, run_samples, worst_by_output
+from edgevision.stages.steady import choose_steady, graph_decides
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Emulating, Particular, Runner, Target, WhyNot
 
@@ -58,10 +59,7 @@ def check_bundle(path: Path, *, samples: int = 4, seed: int = 1) -> Checked:
         return Checked(parity=manifest.parity, against_sample=None, against_graph=None)
     own = read_samples(path / SAMPLE, manifest.parity.reference)
     target = target_of(manifest)
-    feeds = [_like(own.feeds[0], seed + i) for i in range(samples)]
-    feeds = [dict(target.representable(feed)) for feed in feeds] if isinstance(target, Particular) else feeds
-    with Reference().load(inside(path, manifest.graph.path)) as graph:
-        fresh = Samples(feeds=feeds, outputs=[graph(f) for f in feeds], reference="the portable graph")
+    fresh = _fresh(inside(path, manifest.graph.path), own.feeds[0], target, samples, seed)
     with opened as runner:
         by_output = [worst_by_output(held.outputs, run_samples(runner, held)) for held in (own, fresh)]
     allowed = manifest.parity.tolerances or [tolerance] * len(own.outputs[0])
@@ -142,6 +140,22 @@ def _check_hashes(path: Path, manifest: Manifest) -> None:
 
 def _changed(part: Path) -> DataError:
     return DataError(str(part), "its contents are not what the manifest says", "export the bundle again")
+
+
+def _fresh(graph: Path, like: Mapping[str, Array], target: Target, samples: int, seed: int) -> Samples:
+    """Random inputs that the artifact takes, with what the portable graph computes for them."""
+    import onnx_ir
+
+    def draw(_: int, number: int) -> Mapping[str, Array]:
+        feed = _like(like, number)
+        return dict(target.representable(feed)) if isinstance(target, Particular) else feed
+
+    feeds = [draw(1, seed + index) for index in range(samples)]
+    with Reference().load(graph) as runner:
+        if not graph_decides(onnx_ir.load(graph)):
+            return Samples(feeds=feeds, outputs=[runner(f) for f in feeds], reference="the portable graph")
+        chosen = choose_steady(lambda feeds: [runner(f) for f in feeds], draw, [1] * samples, seed)
+    return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference="the portable graph")
 
 
 def _like(feed: Mapping[str, Array], seed: int) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.graph_notes import noted_preprocess
 from edgevision.stages.prove import TOLERANCE, Original, prove_against_graph
 from edgevision.stages.samples import Array, Samples, run_graph, samples_of_graph, worst_over
+from edgevision.stages.steady import choose_steady, graph_decides
 from edgevision.stages.timing import Report, Stopwatch, unreported
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def read_onnx(
     feeds = [] if unknown else [_feed(model, n, seed + i) for i, n in enumerate(batches)]
     reference = f"{path.name} in ONNX Runtime, unoptimized"
     samples = _samples(path, model, feeds, reference)
+    if feeds and graph_decides(model):
+        samples = _steady(model, batches, seed, reference)
     notes = _inlined(model, samples) if merged else []
     given = model.opset_imports.get("", OPSET)
     model = _modern(model, samples)
@@ -87,7 +90,7 @@ def read_onnx(
         weights={"source": path.name, "key": None, "sha256": digest},
         preprocess=preprocess,
     )
-    return Read(info=info, graph=graph, samples=samples, warnings=unknown)
+    return Read(info=info, graph=graph, samples=samples, warnings=(*unknown, *([samples.note] if samples.note else [])))
 
 
 def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], reference: str) -> Samples:
@@ -99,6 +102,18 @@ def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], 
             raise GraphError(
                 str(path), error.reason, "export it in operators and an opset that ONNX defines"
             ) from error
+
+
+def _steady(model: ir.Model, batches: Sequence[int], seed: int, reference: str) -> Samples:
+    """Samples at which a graph that decides does not lie on an edge; see `steady`."""
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
+        chosen = choose_steady(
+            lambda feeds: run_graph(model, feeds, Path(folder)),
+            lambda batch, number: _feed(model, batch, number),
+            batches,
+            seed,
+        )
+    return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference=reference, note=chosen.note)
 
 
 def _inlined(model: ir.Model, samples: Samples) -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import DataError, GraphError, ModelError
 from edgevision.proof import Difference, worst_difference, worst_of
+from edgevision.stages.steady import choose_steady, module_decides
 from edgevision.stages.users_code import raised_by_user
 from edgevision.targets.reference import Reference
 from edgevision.targets.target import Particular, Runner, Target
@@ -40,11 +41,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Feeds and, for each, the outputs of the model named by `reference`."""
+    """Feeds and, for each, the outputs of the model named by `reference`; `note` says how they were chosen."""
 
     feeds: Sequence[Mapping[str, Array]]
     outputs: Sequence[Sequence[Array]]
     reference: str
+    note: str = ""
 
     def write_first(self, path: Path) -> None:
         """Keep one sample in a bundle: what `verify` and a device compare with, without the original model."""
@@ -74,25 +76,39 @@ def read_samples(path: Path, reference: str) -> Samples:
 def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samples:
     """Standard normal inputs, one feed per entry of `batches`, and what PyTorch computes for them in float32.
 
+    Inputs at which a router or a hash decides by a hair are passed over; see `steady`.
+
     Raises:
         ModelError: the model's own output is not finite.
     """
     import torch
 
-    feeds, outputs = [], []
-    with torch.no_grad():
-        for index, batch in enumerate(batches):
-            example = loaded.example(batch, seed + index)
-            result = _outputs(loaded, tuple(example.values()))
-            if not all(np.isfinite(r).all() for r in result):
-                raise ModelError(
-                    loaded.info.variant,
-                    "PyTorch itself computes NaN or Inf for a standard normal input",
-                    "check the weights: a norm's variance may be zero or a scale enormous",
-                )
-            feeds.append({name: tensor.numpy() for name, tensor in example.items()})
-            outputs.append(result)
-    return Samples(feeds=feeds, outputs=outputs, reference="PyTorch eager, float32")
+    def draw(batch: int, number: int) -> dict[str, Array]:
+        return {name: tensor.numpy() for name, tensor in loaded.example(batch, number).items()}
+
+    def run(feeds: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
+        with torch.no_grad():
+            return [_finite(loaded, tuple(map(torch.from_numpy, feed.values()))) for feed in feeds]
+
+    reference = "PyTorch eager, float32"
+    feeds = [draw(batch, seed + index) for index, batch in enumerate(batches)]
+    outputs = run(feeds)
+    if not module_decides(loaded.module, tuple(map(torch.from_numpy, feeds[0].values()))):
+        return Samples(feeds=feeds, outputs=outputs, reference=reference)
+    chosen = choose_steady(run, draw, batches, seed)
+    return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference=reference, note=chosen.note)
+
+
+def _finite(loaded: Loaded, example: Sequence[Any]) -> list[Array]:
+    """The outputs for one example; ModelError where they are not numbers."""
+    result = _outputs(loaded, example)
+    if all(np.isfinite(array).all() for array in result):
+        return result
+    raise ModelError(
+        loaded.info.variant,
+        "PyTorch itself computes NaN or Inf for a standard normal input",
+        "check the weights: a norm's variance may be zero or a scale enormous",
+    )
 
 
 def _outputs(loaded: Loaded, example: Sequence[Any]) -> list[Array]:

@@ -96,7 +96,8 @@ def open_source(
     report("samples")
     samples = samples_of_module(loaded, batches, options.seed)
     graph = deploy_graph(loaded, CaptureOptions(batch=options.batch), samples, cache, report)
-    return Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=loaded.warnings)
+    warnings = (*loaded.warnings, *([samples.note] if samples.note else []))
+    return Source(info=loaded.info, graph=graph, samples=samples, records=(record,), warnings=warnings)
 
 
 def _refuse_weights(options: SourceOptions) -> None:
