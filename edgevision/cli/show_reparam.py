@@ -19,30 +19,34 @@ def show_reparam(merged: Merged, *, explain: bool) -> None:
     from rich.text import Text
 
     applied, declined = merged.reparam.get("applied", []), merged.reparam.get("declined", [])
-    if explain:
+    if not applied:
+        stdout().print(Text(f"{merged.name}: nothing was merged"))
+    elif explain:
         print_table(f"{merged.name}: merged", _APPLIED, [_applied(a) for a in applied])
+    else:
+        counts = Counter(a["equation"] for a in applied)
+        rows = [(equation, n, *_worst(applied, equation)) for equation, n in counts.most_common()]
+        print_table(f"{merged.name}: merged", _EQUATIONS, rows)
+    if explain:
         if declined:
             print_table(f"{merged.name}: declined", ["where", "equation", "reason"], [_declined(d) for d in declined])
         if merged.int8_risk:
             title = f"{merged.name}: channels that lose more than half of their weights to rounding in INT8"
             print_table(title, _RISKS, [_risk(r) for r in merged.int8_risk])
     else:
-        counts = Counter(a["equation"] for a in applied)
-        rows = [(equation, n, *_worst(applied, equation)) for equation, n in counts.most_common()]
-        print_table(
-            f"{merged.name}: merged", ["equation", "times", "worst error, float64", "worst error, float32"], rows
-        )
         if declined:
             stdout().print(Text(f"{len(declined)} more places were looked at and declined: --explain tells why"))
         if merged.int8_risk:
             stdout().print(Text(f"{len(merged.int8_risk)} weights have channels at risk in INT8: --explain lists them"))
     stdout().print(Text(_totals(merged.reparam["before"], merged.reparam["after"])))
     error = merged.records[-1].max_abs_over_std
-    stdout().print(Text(f"whole graph: {error:.1e} of std from the graph before merging" if error is not None else ""))
+    if error is not None:
+        stdout().print(Text(f"whole graph: {error:.1e} of std from the graph before merging"))
     if merged.out is not None:
         stdout().print(Text(f"written: {merged.out}"))
 
 
+_EQUATIONS = ["equation", "times", "worst error, float64", "worst error, float32"]
 _APPLIED = ["where", "equation", "params", "MACs", "nodes", "float64", "float32"]
 
 

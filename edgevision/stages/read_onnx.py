@@ -158,7 +158,9 @@ def _load(path: Path) -> ir.Model:
         refuse_nan(model, path.name)
     except (DecodeError, onnx.checker.ValidationError, FileNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", "export it again") from error
+        shapeless = "Field 'shape' of 'type' is required" in reason
+        mend = "let onnx.shape_inference.infer_shapes give its outputs shapes" if shapeless else "export it again"
+        raise GraphError(str(path), f"it is not a valid ONNX model ({reason})", mend) from error
     if not model.graph.outputs or not model.graph.inputs:
         raise GraphError(str(path), "its graph has no inputs or no outputs", "export it again")
     refuse_training_mode(model)

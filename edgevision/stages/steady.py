@@ -42,8 +42,9 @@ _DECIDING_OPS: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """Feeds with the network's outputs for them, and how many others lay on an edge."""
+    """Feeds with their seeds and the network's outputs for them, and how many others lay on an edge."""
 
+    seeds: Sequence[int]
     feeds: Sequence[Feed]
     outputs: Sequence[Sequence[Array]]
     passed_over: int
@@ -73,23 +74,21 @@ def choose_steady(
         batches: sizes of the batches.
         seed: of the first feed; others count up from it.
     """
-    feeds, outputs, passed_over = [], [], 0
+    chosen, passed_over = [], 0
     for index, batch in enumerate(batches):
-        seeds = [seed + index + draws * max(1000, len(batches)) for draws in range(_DRAWS)]
-        drawn = []
-        for number in seeds:
+        drawn: list[tuple[int, Feed, Sequence[Array]]] = []
+        for number in (seed + index + draws * max(1000, len(batches)) for draws in range(_DRAWS)):
             feed = draw(batch, number)
             results = run([feed, *_changed(feed, number)])
-            drawn.append((feed, results[0]))
+            drawn.append((number, feed, results[0]))
             if worst_of([worst_difference(results[0], other) for other in results[1:]]).max_abs_over_std <= _MOVED:
                 break
-            passed_over += 1
         else:
-            passed_over -= len(drawn)
             drawn = drawn[:1]
-        feeds.append(drawn[-1][0])
-        outputs.append(drawn[-1][1])
-    return Chosen(feeds=feeds, outputs=outputs, passed_over=passed_over)
+        chosen.append(drawn[-1])
+        passed_over += len(drawn) - 1
+    seeds, feeds, outputs = zip(*chosen, strict=True)
+    return Chosen(seeds=seeds, feeds=feeds, outputs=outputs, passed_over=passed_over)
 
 
 def _changed(feed: Feed, seed: int) -> list[Feed]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from edgevision.errors import GraphError
 from edgevision.proof import Difference, difference, worst_difference
+from edgevision.stages.steady import choose_steady, graph_decides
 from edgevision.stages.verify import TOLERANCES
 from edgevision.targets.coreml.image import Image, normalized
 from edgevision.targets.coreml.names import mil_name, node_of
 from edgevision.targets.coreml.static_shape import static_dims
-from edgevision.targets.target import Precision, Proof
+from edgevision.targets.target import Precision, Proof, Runner
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -69,7 +70,7 @@ def prove(
         graph_path = Path(scratch) / "model.onnx"
         onnx_ir.save(model, graph_path)
         with Reference().load(graph_path) as runner:
-            for seed in range(samples):
+            for seed in _seeds(runner, model, image, samples):
                 graph_feeds, package_feeds = feeds_for(model, seed, image)
                 error = _compare(runner(graph_feeds), evaluator(package_feeds), model)
                 worst = max(worst, error, key=lambda e: e.max_abs_over_std)
@@ -81,6 +82,19 @@ def prove(
         samples=samples,
         max_abs_over_std=worst.max_abs_over_std,
     )
+
+
+def _seeds(runner: Runner, model: ir.Model, image: Image | None, samples: int) -> Sequence[int]:
+    """Of random inputs, none on the edge of a decision where the graph decides; see `stages.steady`."""
+    if not graph_decides(model):
+        return range(samples)
+    chosen = choose_steady(
+        lambda feeds: [runner(feed) for feed in feeds],
+        lambda _, seed: feeds_for(model, seed, image)[0],
+        [1] * samples,
+        seed=0,
+    )
+    return chosen.seeds
 
 
 def _quantized(model: ir.Model) -> bool:
