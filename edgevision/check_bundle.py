@@ -154,7 +154,7 @@ def _fresh(graph: Path, like: Mapping[str, Array], target: Target, samples: int,
     with Reference().load(graph) as runner:
         if not graph_decides(onnx_ir.load(graph)):
             return Samples(feeds=feeds, outputs=[runner(f) for f in feeds], reference="the portable graph")
-        chosen = choose_steady(lambda feeds: [runner(f) for f in feeds], draw, [1] * samples, seed)
+        chosen = choose_steady(runner, draw, [1] * samples, seed)
     return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference="the portable graph")
 
 

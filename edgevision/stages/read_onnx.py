@@ -25,6 +25,7 @@ from edgevision.stages.prove import TOLERANCE, Original, prove_against_graph
 from edgevision.stages.samples import Array, Samples, run_graph, samples_of_graph, worst_over
 from edgevision.stages.steady import choose_steady, graph_decides
 from edgevision.stages.timing import Report, Stopwatch, unreported
+from edgevision.targets.reference import Reference
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -106,13 +107,13 @@ def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], 
 
 def _steady(model: ir.Model, batches: Sequence[int], seed: int, reference: str) -> Samples:
     """Samples at which a graph that decides does not lie on an edge; see `steady`."""
+    import onnx_ir
+
     with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        chosen = choose_steady(
-            lambda feeds: run_graph(model, feeds, Path(folder)),
-            lambda batch, number: _feed(model, batch, number),
-            batches,
-            seed,
-        )
+        path = Path(folder) / "probe.onnx"
+        onnx_ir.save(model, path, external_data="probe.weights")
+        with Reference().load(path) as runner:
+            chosen = choose_steady(runner, lambda batch, number: _feed(model, batch, number), batches, seed)
     return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference=reference, note=chosen.note)
 
 

@@ -86,13 +86,13 @@ def samples_of_module(loaded: Loaded, batches: Sequence[int], seed: int) -> Samp
     def draw(batch: int, number: int) -> dict[str, Array]:
         return {name: tensor.numpy() for name, tensor in loaded.example(batch, number).items()}
 
-    def run(feeds: Sequence[Mapping[str, Array]]) -> list[list[Array]]:
+    def run(feed: Mapping[str, Array]) -> list[Array]:
         with torch.no_grad():
-            return [_finite(loaded, tuple(map(torch.from_numpy, feed.values()))) for feed in feeds]
+            return _finite(loaded, tuple(map(torch.from_numpy, feed.values())))
 
     reference = "PyTorch eager, float32"
     feeds = [draw(batch, seed + index) for index, batch in enumerate(batches)]
-    outputs = run(feeds)
+    outputs = [run(feed) for feed in feeds]
     if not module_decides(loaded.module, tuple(map(torch.from_numpy, feeds[0].values()))):
         return Samples(feeds=feeds, outputs=outputs, reference=reference)
     chosen = choose_steady(run, draw, batches, seed)

@@ -15,9 +15,9 @@ from edgevision.stages.samples import samples_of_module
 from edgevision.stages.steady import Array, Feed, choose_steady, graph_decides, module_decides
 
 
-def router(feeds: list[Feed]) -> list[list[Array]]:
+def router(feed: Feed) -> list[Array]:
     """One of two answers, by the sign of what the first two numbers sum up to."""
-    return [[np.array([1.0, 2.0]) if feed["x"][:2].sum() > 0 else np.array([-3.0, 5.0])] for feed in feeds]
+    return [np.array([1.0, 2.0]) if feed["x"][:2].sum() > 0 else np.array([-3.0, 5.0])]
 
 
 def edge_then_clear(edges: int) -> object:
@@ -50,8 +50,8 @@ def test_a_network_that_has_nothing_but_edges_keeps_its_first_inputs() -> None:
 def test_whole_numbers_are_not_changed() -> None:
     """A token's index has no neighbours."""
 
-    def lookup(feeds: list[Feed]) -> list[list[Array]]:
-        return [[feed["index"] * 1000.0] for feed in feeds]
+    def lookup(feed: Feed) -> list[Array]:
+        return [feed["index"] * 1000.0]
 
     chosen = choose_steady(lookup, lambda batch, seed: {"index": np.arange(batch) + seed}, [3], seed=1)  # type: ignore[arg-type]
     assert chosen.passed_over == 0 and chosen.feeds[0]["index"].tolist() == [1, 2, 3]

@@ -88,13 +88,7 @@ def _seeds(runner: Runner, model: ir.Model, image: Image | None, samples: int) -
     """Of random inputs, none on the edge of a decision where the graph decides; see `stages.steady`."""
     if not graph_decides(model):
         return range(samples)
-    chosen = choose_steady(
-        lambda feeds: [runner(feed) for feed in feeds],
-        lambda _, seed: feeds_for(model, seed, image)[0],
-        [1] * samples,
-        seed=0,
-    )
-    return chosen.seeds
+    return choose_steady(runner, lambda _, seed: feeds_for(model, seed, image)[0], [1] * samples, seed=0).seeds
 
 
 def _quantized(model: ir.Model) -> bool:
