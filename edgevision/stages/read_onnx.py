@@ -22,10 +22,9 @@ from edgevision.stages.foreign_graph import refuse_nan, refuse_random, refuse_tr
 from edgevision.stages.graph import DeployGraph, merge
 from edgevision.stages.graph_notes import noted_preprocess
 from edgevision.stages.prove import TOLERANCE, Original, prove_against_graph
-from edgevision.stages.samples import Array, Samples, run_graph, samples_of_graph, worst_over
+from edgevision.stages.samples import Array, Samples, opened_graph, run_graph, samples_of_graph, worst_over
 from edgevision.stages.steady import choose_steady, graph_decides
 from edgevision.stages.timing import Report, Stopwatch, unreported
-from edgevision.targets.reference import Reference
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -107,13 +106,8 @@ def _samples(path: Path, model: ir.Model, feeds: Sequence[Mapping[str, Array]], 
 
 def _steady(model: ir.Model, batches: Sequence[int], seed: int, reference: str) -> Samples:
     """Samples at which a graph that decides does not lie on an edge; see `steady`."""
-    import onnx_ir
-
-    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder:
-        path = Path(folder) / "probe.onnx"
-        onnx_ir.save(model, path, external_data="probe.weights")
-        with Reference().load(path) as runner:
-            chosen = choose_steady(runner, lambda batch, number: _feed(model, batch, number), batches, seed)
+    with tempfile.TemporaryDirectory(prefix="edgevision-") as folder, opened_graph(model, Path(folder)) as runner:
+        chosen = choose_steady(runner, lambda batch, number: _feed(model, batch, number), batches, seed)
     return Samples(feeds=chosen.feeds, outputs=chosen.outputs, reference=reference, note=chosen.note)
 
 

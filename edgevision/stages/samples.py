@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ __all__ = [
     "Array",
     "Samples",
     "compare_runner",
+    "opened_graph",
     "read_samples",
     "representable_samples",
     "run_graph",
@@ -160,7 +162,14 @@ def representable_samples(samples: Samples, target: Target, model: ir.Model, fol
 
 
 def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Path) -> list[list[Array]]:
-    """Outputs of a graph on the reference target; `folder` takes temporary files.
+    """Outputs of a graph on the reference target; `folder` takes temporary files."""
+    with opened_graph(model, folder) as runner:
+        return [runner(feed) for feed in feeds]
+
+
+@contextmanager
+def opened_graph(model: ir.Model, folder: Path) -> Iterator[Runner]:
+    """A graph on the reference target; `folder` takes temporary files meanwhile.
 
     Weights lie beside the graph: written tensor by tensor and mapped, they are never in memory a second time.
     """
@@ -170,7 +179,7 @@ def run_graph(model: ir.Model, feeds: Sequence[Mapping[str, Array]], folder: Pat
     onnx_ir.save(model, path, external_data=weights.name)
     try:
         with Reference().load(path) as runner:
-            return [runner(feed) for feed in feeds]
+            yield runner
     finally:
         path.unlink()
         weights.unlink(missing_ok=True)
